@@ -1,0 +1,68 @@
+"""The values that go into the event store and come out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+EVENT_TYPES = ("like", "view", "purchase", "dislike")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing a user did with an item. `sequence` is 0 until the store has numbered it."""
+
+    event_id: str
+    user_id: str
+    item_id: str
+    type: str
+    weight: float
+    occurred_at: float  # seconds since 1970
+    recommendation_id: str | None = None
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """What was said about an item since publishing: hidden or not, its metadata, its features."""
+
+    item_id: str
+    hidden: bool = False
+    metadata: dict[str, Any] | None = None
+    features: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A candidate version that answers a share of the users; `candidate` None means that none runs."""
+
+    name: str
+    candidate: str | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How far a reader has come in each of the tables that it follows."""
+
+    events: int = 0
+    erasures: int = 0
+    items: int = 0
+    experiments: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was written after some `Marks`: whose events, who was erased, which items, which experiment."""
+
+    marks: Marks
+    users: tuple[str, ...]
+    erased: tuple[tuple[str, int], ...]  # (digest, sequence)
+    items: tuple[ItemState, ...]
+    experiment: Experiment | None  # None: unchanged
+
+
+def user_digest(user_id: str) -> str:
+    """What remains of an erased user: SHA-256 of the id, enough to recognise it and not to list it."""
+    return sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
