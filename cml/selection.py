@@ -1,0 +1,97 @@
+"""Which items may appear in one list. Filters are exact, whatever the index kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cml.errors import QueryError
+from cml.index import NO_ROW, ItemIndex
+from cml.query import Query
+from cml.snapshot import Snapshot
+from cml.vocabulary import UNKNOWN_ROW
+
+_NOTHING = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The items of `mask` (None: all) without the `blocked` rows, which are ascending and distinct."""
+
+    mask: NDArray[np.bool_] | None
+    blocked: NDArray[np.integer]
+
+    def keeps(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which of these rows may appear; `NO_ROW` may not."""
+        kept = rows != NO_ROW
+        if self.mask is not None:
+            kept &= self.mask[rows]
+        if len(self.blocked):
+            at = np.minimum(self.blocked.searchsorted(rows), len(self.blocked) - 1)
+            kept &= self.blocked[at] != rows
+        return kept
+
+    def nearest(
+        self, index: ItemIndex, point: NDArray[np.float32], n: int
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """The first n (or all) selected items by distance from a point: (rows, squared distances)."""
+        points = point[None, :]
+        if self.mask is None:
+            # Fetching more and dropping the blocked ones is cheaper than telling the index about them.
+            rows, squared = index.search(points, min(n + len(self.blocked), len(index.vectors)))
+            kept = np.flatnonzero(self.keeps(rows[0]))[:n]
+            return rows[0, kept], squared[0, kept]
+        allowed = np.flatnonzero(self.mask)
+        allowed = allowed[self.keeps(allowed)]
+        rows, squared = index.search_among(points, min(n, len(allowed)), allowed)
+        return rows[0], squared[0]
+
+
+def select(
+    snapshot: Snapshot, query: Query, seen: NDArray[np.integer] = _NOTHING
+) -> tuple[Selection, tuple[str, ...]]:
+    """The selection that a query asks for, and the ids in it that the version does not know.
+
+    `seen` are the (ascending) rows of the user's own items, left out if the query says so. Raises QueryError.
+    """
+    excluded, unknown = _rows(snapshot, query.exclude)
+    mask = None
+    if query.allow is not None:
+        allowed, more = _rows(snapshot, query.allow)
+        unknown += more
+        mask = np.zeros(snapshot.n_items, dtype=bool)
+        mask[allowed] = True
+    if query.where:
+        mask = _both(mask, snapshot.matching(query.where))
+    if query.available_at is not None:
+        mask = _both(mask, _available(snapshot, query.available_at))
+    parts = [
+        part for part in (seen if query.exclude_seen else _NOTHING, excluded, snapshot.hidden) if len(part)
+    ]
+    blocked = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts)) if parts else _NOTHING
+    return Selection(mask, blocked), tuple(dict.fromkeys(unknown))
+
+
+def _rows(snapshot: Snapshot, item_ids: object) -> tuple[NDArray[np.int64], list[str]]:
+    """Ascending rows of the known ids, and the unknown ids."""
+    ids = list(item_ids)  # type: ignore[call-overload]
+    rows = snapshot.artifact.items.rows(ids)
+    unknown = [item_id for item_id, row in zip(ids, rows, strict=True) if row == UNKNOWN_ROW]
+    return np.unique(rows[rows != UNKNOWN_ROW]), unknown
+
+
+def _available(snapshot: Snapshot, moment: object) -> NDArray[np.bool_] | None:
+    try:
+        return snapshot.artifact.catalogue.available(moment)
+    except (TypeError, ValueError, OverflowError):
+        raise QueryError(
+            f"available_at = {moment!r}: not a date, ISO 8601 text or seconds since 1970"
+        ) from None
+
+
+def _both(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second

@@ -1,0 +1,92 @@
+"""Finding items by words of their title, over one folded text that can be memory-mapped."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAX_CANDIDATES = 2_000  # titles looked at for one query: bounds the time that a query like "e" may take
+
+
+class TitleSearch:
+    """Titles folded to plain lower-case words, one a line, searched by scanning.
+
+    A scan needs no index structure and answers in milliseconds for a hundred thousand titles.
+    """
+
+    def __init__(self, text: NDArray[np.uint8], starts: NDArray[np.int64]) -> None:
+        self._text, self._starts = text, starts
+        self._buffer = text.data
+
+    @classmethod
+    def build(cls, titles: Sequence[str | None]) -> TitleSearch:
+        """From one title an item, None where there is none."""
+        # The line break marks a title's beginning; the spaces make a whole word findable as " word ".
+        lines = [f"\n {fold(title or '')} ".encode() for title in titles]
+        starts = np.zeros(len(lines) + 1, dtype=np.int64)
+        np.cumsum([len(line) for line in lines], out=starts[1:])
+        return cls(np.frombuffer(b"".join(lines), dtype=np.uint8), starts)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> TitleSearch:
+        """The search behind `arrays()`, without copying."""
+        return cls(arrays["text"], arrays["starts"])
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Flat arrays to store."""
+        return {"text": self._text, "starts": self._starts}
+
+    def search(self, query: str, limit: int) -> list[int]:
+        """Rows of titles that hold every word of the query, best first; see `_rank` for what is better."""
+        folded = fold(query)
+        if not folded or limit < 1:
+            return []
+        found: dict[int, tuple] = {}
+        for row in self._candidates(folded):
+            rank = _rank(self._line(row), folded)
+            if rank is not None:
+                found[row] = (*rank, row)
+        return sorted(found, key=found.__getitem__)[:limit]
+
+    def _candidates(self, folded: str) -> Iterable[int]:
+        """Rows whose title begins with the query, then those with its longest word, then with it inside."""
+        needle = max(folded.split(), key=len)
+        rows: dict[int, None] = {}
+        for pattern in (f"\n {folded}", f" {needle} ", needle):
+            for row in islice(self._scan(pattern.encode()), _MAX_CANDIDATES):
+                rows[row] = None
+        return rows
+
+    def _scan(self, needle: bytes) -> Iterator[int]:
+        for match in re.finditer(re.escape(needle), self._buffer):
+            yield int(np.searchsorted(self._starts, match.start(), side="right")) - 1
+
+    def _line(self, row: int) -> str:
+        return bytes(self._buffer[self._starts[row] : self._starts[row + 1]]).decode("utf-8").strip()
+
+
+def fold(text: str) -> str:
+    """Lower-case words without accents or punctuation, single spaces between: what comparison works on."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return " ".join(re.findall(r"\w+", plain.casefold()))
+
+
+def _rank(line: str, folded: str) -> tuple[int, int] | None:
+    """Sort key of a title for a query (smaller is better), None when a word is missing."""
+    words = folded.split()
+    if not all(word in line for word in words):
+        return None
+    if line == folded:
+        tier = 0
+    elif line.startswith(folded):
+        tier = 1
+    elif all(f" {word} " in f" {line} " for word in words):
+        tier = 2
+    else:
+        tier = 3
+    return tier, len(line)
