@@ -14,7 +14,7 @@ from scipy.optimize import OptimizeResult, linprog
 from adversarial.errors import SolverError
 from adversarial.wasserstein import Array, distances
 
-_TIGHT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+_TIGHT: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 
 def marginal_matrix(n: int, m: int) -> sparse.csr_array:
