@@ -56,7 +56,7 @@ class Headerless:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, unpacked if gzipped (seen by its first bytes). Raises DataError for whatever goes wrong."""
+    """The file's bytes, unpacked if gzipped (seen by the first of them). Raises DataError."""
     try:
         with path.open("rb") as raw:
             magic = raw.read(4)

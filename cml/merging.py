@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -24,15 +25,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.user_rows)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Several pieces in one, in their order."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
     def take(self, selection: NDArray) -> Rows:
         """The rows that a mask or an array of positions selects."""
-        return Rows(
-            self.user_rows[selection],
-            self.item_rows[selection],
-            self.ratings[selection],
-            self.weights[selection],
-            self.timestamps[selection],
-        )
+        return Rows(*(getattr(self, f.name)[selection] for f in fields(self)))
 
 
 def merge(rows: Rows, rule: Rule) -> Rows:
@@ -80,12 +80,15 @@ def _repeated(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Positions of all rows whose pair stands in more than one row; quick where there are none."""
     ordered = np.sort(pairs)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    return np.flatnonzero(np.isin(pairs, twice)) if len(twice) else np.empty(0, dtype=np.int64)
+    if not len(twice):
+        return np.empty(0, dtype=np.int64)
+    at = np.minimum(np.searchsorted(twice, pairs), len(twice) - 1)
+    return np.flatnonzero(twice[at] == pairs)
 
 
 def _by_pair(rows: Rows, pairs: NDArray[np.int64], rule: Rule) -> NDArray[np.int64]:
     """An order that groups equal pairs, the latest (or for "max" the best) last in each group."""
-    times = np.nan_to_num(rows.timestamps, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    times = np.nan_to_num(rows.timestamps, nan=-np.inf)
     if rule == "max":
         ratings = np.where(np.isnan(rows.ratings), -np.inf, rows.ratings)
         return np.lexsort((times, ratings, pairs))  # stable: file order decides last

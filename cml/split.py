@@ -39,7 +39,7 @@ class Split:
 
 
 def split(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Split:
-    """Hold out liked pairs by the configured method. Raises DataError when that leaves either part without any.
+    """Hold out liked pairs by the configured method. Raises DataError when either part is left without any.
 
     random: of each user's liked pairs, `ratio` of them, rounded half up, one at least staying in training.
     leave-last: each user's `n` latest liked pairs; users with at most `n` keep all of theirs in training.
@@ -63,16 +63,17 @@ def split(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Sp
 
 
 def given(train: Dataset, held_out: Dataset) -> Split:
-    """The split that two files make, read over the same vocabularies: their liked pairs, without the pairs of `train`.
+    """The split that two files make, read over the same vocabularies.
 
-    Raises DataError when nothing is left to hold out.
+    Liked pairs of `held_out` that do not stand in `train` are held out; raises DataError if there is none.
     """
     if train.users is not held_out.users or train.items is not held_out.items:
         raise ValueError("train and held_out do not share their vocabularies")
     fresh = held_out.liked & ~np.isin(_pairs(held_out), _pairs(train))
     if not fresh.any():
         raise DataError(
-            f"none of the {len(held_out):,} held-out pairs is liked and absent from training; are the files the right ones?"
+            f"none of the {len(held_out):,} held-out pairs is liked and absent from training; "
+            "check that the files are the right ones"
         )
     return Split(train, held_out.take(fresh), dropped=int(np.count_nonzero(~fresh)))
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as parquet
-from numpy.typing import NDArray
 
 from cml.delimited import Block, blocks, parse, row_lines, rows
 from cml.errors import DataError
@@ -66,9 +64,7 @@ def _delimited_chunks(path: Path, layout: Layout, wanted: Sequence[str]) -> Iter
         if table is None:
             yield _row_by_row(path, block, layout, wanted)
         else:
-            yield Chunk(
-                {name: table[name] for name in wanted}, _LineOf(lambda block=block: row_lines(block, layout))
-            )
+            yield Chunk({name: table[name] for name in wanted}, _LineOf(partial(row_lines, block, layout)))
 
 
 class _LineOf:
@@ -115,7 +111,9 @@ def _json_chunks(path: Path, wanted: Sequence[str], ids: Collection[str]) -> Ite
             yield _json_chunk(path, batch, readers)
 
 
-def _json_chunk(path: Path, batch: list[tuple[int, bytes]], readers: list[tuple[str, JsonReader]]) -> Chunk:
+def _json_chunk(
+    path: Path, batch: list[tuple[int, bytes]], readers: Sequence[tuple[str, JsonReader]]
+) -> Chunk:
     kept: list[list[str | None]] = []
     lines: list[int] = []
     broken: list[Reject] = []
@@ -156,9 +154,8 @@ def _parquet_chunks(path: Path, wanted: Sequence[str]) -> Iterator[Chunk]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=ROWS_PER_CHUNK, columns=list(wanted)):
-                numbers: NDArray[np.int64] = np.arange(before + 1, before + len(batch) + 1)
                 columns = {name: pa.chunked_array([batch.column(name)]) for name in wanted}
-                yield Chunk(columns, lambda index, numbers=numbers: int(numbers[index]))
+                yield Chunk(columns, range(before + 1, before + len(batch) + 1).__getitem__)
                 before += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file ({error}); write it again") from None

@@ -1,4 +1,4 @@
-"""The films that come with the package, for the demo and the examples (see ATTRIBUTION.md beside this file)."""
+"""The films that come with the package, for the demo and the examples (see ATTRIBUTION.md)."""
 
 from __future__ import annotations
 
