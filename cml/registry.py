@@ -110,6 +110,7 @@ class Registry:
         source = Path(directory)
         raw = _read(source / MANIFEST)
         manifest = parse_manifest(raw, source / MANIFEST)
+        verify_files(source, manifest.files)
         digest = sha256(raw).hexdigest()[:12]
         with self._writing():
             name = self._intact_version(digest) or self._add(source, raw, manifest, digest)
@@ -183,7 +184,7 @@ class Registry:
                 yield
         except OSError as error:
             raise RegistryError(
-                f"{self.root}: cannot be written: {error.strerror or error}; the current version is unchanged"
+                f"{self.root}: cannot be written: {error.strerror or error}; the current version is {self.current()}"
             ) from error
 
 

@@ -1,0 +1,81 @@
+"""What several commands share: the options that name a registry, and how lists are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from cml.recommend import Recommendations, Recommended
+
+
+def models_option(command: Callable) -> Callable:
+    """`--models DIR`: where the registry is."""
+    return click.option(
+        "--models",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("models"),
+        show_default=True,
+        help="Model registry.",
+    )(command)
+
+
+def json_option(command: Callable) -> Callable:
+    """`--json`: one JSON document instead of text."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def print_json(value: Any) -> None:
+    """One indented JSON document on standard output."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def print_list(found: Recommendations, heading: str) -> None:
+    """A list for people: rank, distance or score, title and id, and the reasons below."""
+    click.echo(f"{heading}  [{found.strategy}, version {found.version}]")
+    for rank, item in enumerate(found.items, start=found.offset + 1):
+        value = item.distance if item.distance is not None else item.score
+        click.echo(f"{rank:4d}  {value:8.4g}  {label(item.item_id, item.record)}")
+        if item.because:
+            reasons = "; ".join(
+                f"{label(own.item_id, own.record)} at {own.distance:.3f}" for own in item.because
+            )
+            click.echo(f"{'':16}because of {reasons}")
+    if not found.items:
+        click.echo("      nothing matches")
+    if found.skipped:
+        click.echo(f"skipped, unknown: {', '.join(found.skipped)}")
+
+
+def label(item_id: str, record: dict[str, Any]) -> str:
+    """Title and id, or the id alone."""
+    title = record.get("title")
+    return f"{title} ({item_id})" if title else item_id
+
+
+def list_document(found: Recommendations) -> dict[str, Any]:
+    """A list as JSON."""
+    return {
+        "version": found.version,
+        "strategy": found.strategy,
+        "k": found.k,
+        "offset": found.offset,
+        "items": [_item_document(item) for item in found.items],
+        "skipped": list(found.skipped),
+    }
+
+
+def _item_document(item: Recommended) -> dict[str, Any]:
+    document: dict[str, Any] = {"item_id": item.item_id, "item": item.record}
+    if item.distance is not None:
+        document["distance"] = item.distance
+    if item.score is not None:
+        document["score"] = item.score
+    if item.because:
+        document["because"] = [
+            {"item_id": own.item_id, "distance": own.distance, "item": own.record} for own in item.because
+        ]
+    return document

@@ -1,0 +1,169 @@
+"""`cml models`: list, show, verify, publish and roll back versions in a registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cml.commands.common import json_option, models_option, print_json
+from cml.errors import ArtifactError, RegistryError
+from cml.manifest import MANIFEST, Manifest, read_manifest
+from cml.registry import Registry
+
+
+@click.group("models")
+def command() -> None:
+    """List, show, verify, publish and roll back model versions."""
+
+
+@command.command("list")
+@models_option
+@json_option
+def list_versions(models: Path, as_json: bool) -> None:
+    """All versions, oldest first; the current one is marked."""
+    registry = Registry(models)
+    current = registry.current()
+    rows = [_summary(registry, name, current) for name in registry.versions()]
+    if as_json:
+        print_json({"current": current, "versions": rows})
+        return
+    for row in rows:
+        click.echo(
+            "{mark} {version}  {text}".format(mark="*" if row["current"] else " ", **row, text=_line(row))
+        )
+    if not rows:
+        click.echo(f"{models}: no versions; publish one with: cml models publish RUN --to {models}")
+
+
+@command.command("show")
+@click.argument("version", required=False)
+@models_option
+@json_option
+def show(version: str | None, models: Path, as_json: bool) -> None:
+    """What VERSION (default: the current one) is and how it came about."""
+    registry = Registry(models)
+    name = version or registry.require_current()
+    document = _document(name, registry.current(), read_manifest(registry.path(name)))
+    if as_json:
+        print_json(document)
+        return
+    for key in (
+        "version",
+        "current",
+        "created_at",
+        "counts",
+        "dim",
+        "radius",
+        "index",
+        "metrics",
+        "data",
+        "versions",
+    ):
+        click.echo(f"{key:12} {_plain(document[key])}")
+    for name, info in document["files"].items():
+        click.echo(f"{'file':12} {name}  {info['bytes']:,} bytes  sha256 {info['sha256'][:12]}…")
+
+
+@command.command("verify")
+@click.argument("version", required=False)
+@models_option
+@json_option
+def verify(version: str | None, models: Path, as_json: bool) -> None:
+    """Check every byte of VERSION (default: of all); exits with 1 when a file is damaged."""
+    registry = Registry(models)
+    problems = {name: _problem(registry, name) for name in ([version] if version else registry.versions())}
+    if as_json:
+        print_json({"versions": [{"version": name, "problem": text} for name, text in problems.items()]})
+    else:
+        for name, text in problems.items():
+            click.echo(f"{name}  {text or 'intact'}")
+    if any(problems.values()):
+        raise SystemExit(1)
+
+
+@command.command("publish")
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--to", "models", type=click.Path(path_type=Path, file_okay=False), required=True, help="Model registry."
+)
+@click.option("--inactive", is_flag=True, help="Add the version without making it current.")
+@json_option
+def publish(run: Path, models: Path, inactive: bool, as_json: bool) -> None:
+    """Copy the artifact of RUN (what `cml train --out RUN` wrote) into a registry and make it current."""
+    registry = Registry(models)
+    name = registry.publish(artifact_of(run), activate=not inactive)
+    if as_json:
+        print_json({"version": name, "current": registry.current()})
+    else:
+        click.echo(f"published {name} to {models}{' (not current)' if inactive else ''}")
+
+
+@command.command("rollback")
+@click.option("--to", "version", help="Version to make current; default: the one before the current one.")
+@models_option
+@json_option
+def rollback(version: str | None, models: Path, as_json: bool) -> None:
+    """Make an older version current again, after checking every byte of it."""
+    registry = Registry(models)
+    before = registry.current()
+    if version:
+        registry.set_current(version)
+    else:
+        version = registry.rollback()
+    if as_json:
+        print_json({"version": version, "before": before})
+    else:
+        click.echo(f"current: {version} (before: {before})")
+
+
+def artifact_of(run: Path) -> Path:
+    """The artifact directory of a run, or the directory itself where it is one. Raises ArtifactError."""
+    for directory in (run / "artifact", run):
+        if (directory / MANIFEST).is_file():
+            return directory
+    raise ArtifactError(f"{run}: holds no artifact; make one with: cml train --train FILE --out {run}")
+
+
+def _summary(registry: Registry, name: str, current: str | None) -> dict[str, Any]:
+    """A line's worth of a version; one with an unreadable manifest is listed with its problem."""
+    try:
+        manifest = read_manifest(registry.path(name))
+    except ArtifactError as error:
+        return {"version": name, "current": name == current, "problem": str(error)}
+    return {
+        "version": name,
+        "current": name == current,
+        "created_at": manifest.created_at,
+        "counts": manifest.counts.model_dump(),
+        "dim": manifest.dim,
+        "metrics": manifest.metrics,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    if "problem" in row:
+        return row["problem"]
+    counts = row["counts"]
+    metrics = [f"{name} {value:.4f}" for name, value in row["metrics"].items() if isinstance(value, float)]
+    size = f"{counts['users']:,} users, {counts['items']:,} items, dim {row['dim']}"
+    return "  ".join([row["created_at"], size, *metrics[:3]])
+
+
+def _document(name: str, current: str | None, manifest: Manifest) -> dict[str, Any]:
+    return {"version": name, "current": name == current} | manifest.model_dump(mode="json")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _problem(registry: Registry, name: str) -> str | None:
+    try:
+        registry.verify(name)
+    except (ArtifactError, RegistryError) as error:
+        return str(error)
+    return None
