@@ -113,15 +113,17 @@ def read_together(
     unknown to it. The minimum numbers of interactions apply to the first one only.
     """
     readings: dict[str, Reading] = {}
-    users, items = None, None
+    last: Dataset | None = None
     for name, paths in files.items():
+        users, items = (last.users, last.items) if last else (None, None)
         readings[name] = read_interactions(paths, config, strict=strict, users=users, items=items)
-        users, items = readings[name].dataset.users, readings[name].dataset.items
-    shared = {"users": users, "items": items}
-    return {
-        name: replace(reading, dataset=replace(reading.dataset, **shared))
-        for name, reading in readings.items()
-    }
+        last = readings[name].dataset
+    return {name: _over_the_last(reading, last) for name, reading in readings.items() if last}
+
+
+def _over_the_last(reading: Reading, last: Dataset) -> Reading:
+    """The reading over the longest vocabularies: they begin with the ones it has, so no row changes."""
+    return replace(reading, dataset=replace(reading.dataset, users=last.users, items=last.items))
 
 
 def _check_thresholds(config: DataConfig) -> None:
@@ -153,7 +155,7 @@ def _without_rare(dataset: Dataset, rows: Rows, config: DataConfig) -> Dataset:
     keep = _at(users, dataset.user_rows) & _at(items, dataset.item_rows)
     if not keep.any():
         raise DataError(
-            f"no users and items remain of which each user likes {min_user} and each item is liked by {min_item}; "
+            f"no users remain who like {min_user} items each, each liked by {min_item} users; "
             "lower --min-user-interactions or --min-item-interactions"
         )
     return dataset if keep.all() else dataset.take(keep).compact()

@@ -134,18 +134,23 @@ def _json_chunk(
 
 
 def _json_text(value: Any) -> str | None:
-    """A string as it is, a number as its shortest decimal text; nothing and "" are missing."""
+    """A string as it is, a number as its shortest decimal text, a list of strings joined by `|`.
+
+    Nothing, an empty string and an empty list are missing.
+    """
     if value is None or isinstance(value, str):
         return value or None
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return "|".join(value) or None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise TypeError(orjson.dumps(value).decode())
 
 
 def _json_id(value: Any) -> str | None:
-    """As `_json_text`, without fractions: integers beyond 64 bits arrive as such and have lost digits."""
-    if isinstance(value, float):
-        raise TypeError(str(value))
+    """As `_json_text`, without lists and fractions: as such arrive integers that lost their last digits."""
+    if isinstance(value, float | list):
+        raise TypeError(orjson.dumps(value).decode())
     return _json_text(value)
 
 
