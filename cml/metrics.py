@@ -1,0 +1,58 @@
+"""Ranking metrics, one value a user, from ranked lists and held-out items. Larger is better, all in 0..1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+METRICS = ("recall", "precision", "hit_rate", "ndcg", "map", "mrr")
+
+
+def hits(rows: NDArray[np.int32], targets: csr_array) -> NDArray[np.bool_]:
+    """Where the lists hit: (n, k) bool for item rows (n, k), padded with -1, and targets (n, n_items)."""
+    n_items = targets.shape[1]
+    of_user = np.repeat(np.arange(len(rows), dtype=np.int64), np.diff(targets.indptr))
+    wanted = np.sort(of_user * n_items + targets.indices)
+    if not len(wanted):
+        return np.zeros(rows.shape, dtype=bool)
+    listed = np.arange(len(rows), dtype=np.int64)[:, None] * n_items + rows
+    at = np.minimum(np.searchsorted(wanted, listed), len(wanted) - 1)
+    return (wanted[at] == listed) & (rows >= 0)
+
+
+def user_metrics(
+    hit: NDArray[np.bool_], held_out: NDArray[np.int64], ks: Sequence[int]
+) -> dict[str, NDArray]:
+    """`recall@k` and the other `METRICS` for each k: name -> (n,) float64.
+
+    hit: (n, at least max(ks)) bool, best first. held_out: (n,) counts >= 1 of each user's held-out items,
+    those that no list can hold included: they are misses. With h = held_out and hit_r = 1 where rank r is a
+    hit: recall = hits / h; precision = hits / k; ndcg = DCG / DCG of min(k, h) hits in front, gain 1, discount
+    1 / log2(r + 1); map = sum of precision@r at the hits / min(k, h); mrr = 1 / rank of the first hit, or 0.
+    """
+    ranks = np.arange(1, hit.shape[1] + 1)
+    discounts = 1 / np.log2(ranks + 1)
+    found = np.cumsum(hit, axis=1)
+    gains = np.cumsum(hit * discounts, axis=1)
+    precisions = np.cumsum(hit * (found / ranks), axis=1)
+    ideal = np.cumsum(discounts)
+    first = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, np.inf)
+    values: dict[str, NDArray] = {}
+    for k in ks:
+        possible = np.minimum(held_out, k)
+        values[f"recall@{k}"] = found[:, k - 1] / held_out
+        values[f"precision@{k}"] = found[:, k - 1] / k
+        values[f"hit_rate@{k}"] = (found[:, k - 1] > 0).astype(np.float64)
+        values[f"ndcg@{k}"] = gains[:, k - 1] / ideal[possible - 1]
+        values[f"map@{k}"] = precisions[:, k - 1] / possible
+        values[f"mrr@{k}"] = np.where(first <= k, 1 / first, 0.0)
+    return values
+
+
+def coverage(rows: NDArray[np.int32], n_items: int, k: int) -> float:
+    """Share of the catalogue that stands in anybody's first k."""
+    listed = rows[:, :k]
+    return len(np.unique(listed[listed >= 0])) / n_items if n_items else 0.0
