@@ -56,7 +56,9 @@ class Rejects:
         self.counts[reason.name] += count
 
     def lines(self) -> list[str]:
-        """What to print: the kept rows in the order met, then one line for each reason that has more."""
+        """What to print: the kept rows by file and line, then one line for each reason that has more."""
+        files = list(dict.fromkeys(reject.path for reject in self.first))
+        first = sorted(self.first, key=lambda reject: (files.index(reject.path), reject.line))
         kept = Counter(reject.reason.name for reject in self.first)
         more = [f"and {n - kept[name]:,} more: {name}" for name, n in self.counts.items() if n > kept[name]]
-        return [str(reject) for reject in self.first] + more
+        return [str(reject) for reject in first] + more
