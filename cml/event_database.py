@@ -23,7 +23,7 @@ def open_engine(url: str) -> Engine:
         engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"event store {parsed!r}: {error.name} is missing; pip install 'cml-recommender[postgres]' brings it"
+            f"event store {parsed!r}: {error.name} is missing: pip install 'cml-recommender[postgres]'"
         ) from None
     except SQLAlchemyError as error:
         raise EventStoreError(f"{parsed!r}: not usable as an event store: {error}") from None

@@ -57,7 +57,7 @@ erasures = Table(
     "erasures",
     metadata,
     Column("sequence", _Counter, primary_key=True, autoincrement=True),
-    Column("digest", String(64), nullable=False, unique=True),  # of the user id; the id itself is gone
+    Column("digest", String(16), nullable=False, unique=True),  # of the user id; the id itself is gone
     Column("erased_at", Float, nullable=False),
     sqlite_autoincrement=True,
 )

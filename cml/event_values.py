@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
+
+from cml.vocabulary import id_hash
 
 EVENT_TYPES = ("like", "view", "purchase", "dislike")
 
@@ -64,5 +65,5 @@ class Changes:
 
 
 def user_digest(user_id: str) -> str:
-    """What remains of an erased user: SHA-256 of the id, enough to recognise it and not to list it."""
-    return sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
+    """What remains of an erased user: a hash of the id, enough to find it, not to list it."""
+    return f"{id_hash(user_id):016x}"

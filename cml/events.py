@@ -80,8 +80,11 @@ class EventStore:
         """At most `limit` events numbered above `sequence`, in order: what retraining reads page by page."""
         return self._events(schema.events.c.sequence > sequence, limit)
 
-    def changes(self, since: Marks) -> Changes:
-        """What was written after `since`; the answer's own marks continue from there."""
+    def changes(self, since: Marks, *, with_users: bool = True) -> Changes:
+        """What was written after `since`; the answer's own marks continue from there.
+
+        `with_users=False` leaves out whose events changed: a reader that starts has nothing to update.
+        """
         with self._reading() as connection:
             events, erasures, items = schema.events, schema.erasures, schema.items
             newest = zip(astuple(since), self._newest(connection), strict=True)
@@ -99,7 +102,7 @@ class EventStore:
             )
             return Changes(
                 marks=marks,
-                users=tuple(connection.execute(users).scalars()),
+                users=tuple(connection.execute(users).scalars()) if with_users else (),
                 erased=tuple((row.digest, row.sequence) for row in connection.execute(erased)),
                 items=tuple(_item(row) for row in connection.execute(changed).mappings()),
                 experiment=self._experiment(connection) if marks.experiments > since.experiments else None,

@@ -103,6 +103,15 @@ class Vocabulary(Sequence[str]):
         """Rows of many ids, `UNKNOWN_ROW` where one is unknown, in the order given."""
         return np.fromiter((self.find(value) for value in values), dtype=np.int64)
 
+    def with_hash(self, wanted: int) -> list[str]:
+        """The ids whose `id_hash` this is: almost always one or none, found without a scan."""
+        found = []
+        at = bisect_left(self._hashes, wanted)
+        while at < len(self._hashes) and self._hashes[at] == wanted:
+            found.append(self[self._hash_rows[at]])
+            at += 1
+        return found
+
     def _hold(self, arrays: Mapping[str, NDArray]) -> None:
         self._arrays = dict(arrays)
         # Memory views index several times faster than arrays, one element at a time.
@@ -122,13 +131,20 @@ class Vocabulary(Sequence[str]):
                 raise VocabularyError(f"id {value!r} stands twice in a vocabulary; ids must be distinct")
 
 
+def id_hash(value: str) -> int:
+    """The 64-bit hash by which vocabularies find an id, the same in every process and version."""
+    return _hash(value.encode("utf-8", "surrogatepass"))
+
+
 def _encode(value: str) -> bytes:
     if not isinstance(value, str):
         raise VocabularyError(f"id {value!r} is a {type(value).__name__}; ids are strings")
     try:
         return value.encode("utf-8")
     except UnicodeEncodeError:
-        raise VocabularyError(f"id {value!r} is not valid Unicode text; fix the encoding of the source") from None
+        raise VocabularyError(
+            f"id {value!r} is not valid Unicode text; fix the encoding of the source"
+        ) from None
 
 
 def _hash(encoded: bytes) -> int:

@@ -1,0 +1,57 @@
+"""Looking items up: what the version in use says about them."""
+
+from __future__ import annotations
+
+from cml.snapshot import Snapshot
+from cml.vocabulary import UNKNOWN_ROW
+from service.encoding import split_record
+from service.errors import unknown
+from service.live import Live
+from service.schemas import Item, ItemMatches
+from service.store import SnapshotStore
+
+
+class ItemLookup:
+    """Items by id and by title."""
+
+    def __init__(self, store: SnapshotStore, live: Live) -> None:
+        self._store = store
+        self._live = live
+
+    def item(self, item_id: str) -> Item:
+        """One item. Raises Problem 404 when neither the version nor the event store knows it."""
+        self._live.refresh()
+        snapshot = self._store.current
+        row = snapshot.artifact.items.find(item_id)
+        if row != UNKNOWN_ROW:
+            return _known(snapshot, row, self._live)
+        state = self._live.items.get(item_id)
+        if state is None:
+            raise unknown("item", item_id)
+        title, metadata = split_record(state.metadata or {})
+        return Item(
+            item_id=item_id, title=title, metadata=metadata, hidden=state.hidden, in_model=False, liked_by=0
+        )
+
+    def search(self, title: str, limit: int) -> ItemMatches:
+        """Items whose title holds every word."""
+        self._live.refresh()
+        snapshot = self._store.current
+        rows = snapshot.artifact.catalogue.search_titles(title, limit)
+        return ItemMatches(
+            model_version=snapshot.version, items=[_known(snapshot, row, self._live) for row in rows]
+        )
+
+
+def _known(snapshot: Snapshot, row: int, live: Live) -> Item:
+    item_id, record = snapshot.card(row)
+    title, metadata = split_record(record)
+    state = live.items.get(item_id)
+    return Item(
+        item_id=item_id,
+        title=title,
+        metadata=metadata,
+        hidden=state is not None and state.hidden,
+        in_model=True,
+        liked_by=int(snapshot.artifact.popularity[row]),
+    )

@@ -1,0 +1,86 @@
+"""The command line of the service: flags become settings, settings become a running server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cml.errors import CmlError, ConfigError
+from service import settings as service_settings
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--models", type=click.Path(path_type=Path), help="The model registry that `cml models publish` fills."
+)
+@click.option("--host", help="Address to bind to [127.0.0.1].")
+@click.option("--port", type=int, help="Port to bind to, 0 for any free one [8000].")
+@click.option("--workers", type=int, help="Worker processes [1].")
+@click.option("--events", help="Event store as an SQLAlchemy URL, or `off` [MODELS/events.db].")
+@click.option(
+    "--keys", type=click.Path(path_type=Path), help="File of hashed API keys [none: anyone may call]."
+)
+@click.option(
+    "--allow-without-keys", is_flag=True, default=None, help="Bind to a public address without keys."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with any of the settings.")
+@click.option(
+    "--descriptor", type=int, hidden=True, help="Inherited listening socket: set by the supervisor."
+)
+def command(config: Path | None, descriptor: int | None, **flags: Any) -> None:
+    """Answer recommendations over HTTP. All settings: docs/operating.md."""
+    chosen = service_settings.load(os.environ, config, **flags)
+    _limit_threads()
+    if descriptor is not None:
+        _work(chosen, socket.socket(fileno=descriptor))
+        return
+    chosen.require_safe_binding()
+    if not chosen.models.is_dir():
+        raise ConfigError(f"models directory {chosen.models} does not exist; publish a model into it first")
+    listener = _listen(chosen)
+    host, port = listener.getsockname()[:2]
+    click.echo(f"serving {chosen.models} on http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+    if chosen.workers == 1:
+        _work(chosen, listener)
+    else:
+        from service.supervisor import supervise
+
+        sys.exit(supervise(chosen, listener))
+
+
+def _work(chosen: service_settings.Settings, listener: socket.socket) -> None:
+    from service.server import serve  # brings faiss: only after the threads are limited
+
+    serve(chosen, listener)
+
+
+def _listen(chosen: service_settings.Settings) -> socket.socket:
+    from service.sockets import listen
+
+    try:
+        return listen(chosen.host, chosen.port)
+    except OSError as error:
+        place = f"{chosen.host}:{chosen.port}"
+        raise ConfigError(
+            f"cannot listen on {place}: {error.strerror or error}; choose another --port"
+        ) from None
+
+
+def _limit_threads() -> None:
+    """One OpenMP thread for each worker: the index library would start one per core in every thread that asks
+    it, and two workers searching at once would then starve each other. Must happen before it is imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose become one line on standard error and their exit code."""
+    try:
+        command()
+    except CmlError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

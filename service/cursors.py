@@ -1,0 +1,52 @@
+"""Cursors: where a listing stands and what it was made of, so that its pages never repeat an item.
+
+A cursor pins the version, how many of the user's events count, and the options. The items on earlier pages are then exactly the first `offset` of the same ranking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from service.errors import Problem, invalid
+from service.schemas import ListOptions
+
+_UNPAGED = {"k", "cursor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The beginning of the next page of a listing."""
+
+    version: str
+    offset: int
+    through: int  # the last event that counts
+    listing: str  # fingerprint of the options
+
+    def __str__(self) -> str:
+        return f"{self.version}.{self.offset}.{self.through}.{self.listing}"
+
+
+def fingerprint(options: ListOptions) -> str:
+    """Equal for options that make the same listing, whatever the page."""
+    return blake2b(options.model_dump_json(exclude=_UNPAGED).encode(), digest_size=6).hexdigest()
+
+
+def parse(text: str, listing: str) -> Cursor:
+    """The cursor in a request whose options have this fingerprint. Raises Problem 422."""
+    parts = text.split(".")
+    if len(parts) != 4 or not (
+        parts[1].isdecimal() and parts[2].isdecimal() and len(parts[1] + parts[2]) < 30
+    ):
+        raise invalid("cursor: not one that this service gave; take `next` of the page before as it is")
+    if parts[3] != listing:
+        raise invalid(
+            "cursor: the options differ from those of the page before; repeat them, only k may change"
+        )
+    return Cursor(parts[0], int(parts[1]), int(parts[2]), parts[3])
+
+
+def expired(version: str) -> Problem:
+    """410 for a listing whose version has left memory."""
+    detail = f"version {version} of this listing no longer answers; start again without a cursor"
+    return Problem(410, "listing-expired", "Listing expired", detail)

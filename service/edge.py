@@ -1,0 +1,230 @@
+"""The outermost layer: what every request meets before and after its route, without framework cost.
+
+Request id, key, rate, body size and time, answer time, headers, metrics, log. Routes behind it see only
+requests that are allowed and complete. One cheap place instead of a stack of middlewares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from service import paths
+from service.auth import ANYONE, Keyring, required_scope
+from service.errors import MEDIA_TYPE, Problem, too_large
+from service.limits import RateLimit
+from service.logs import AccessLog
+from service.metrics import Metrics
+from service.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+# A shortcut answers the few routes where every microsecond counts: route template and JSON, or None to
+# leave the request to its route.
+Shortcut = Callable[[Scope], tuple[str, bytes] | None]
+
+UNMATCHED = "unmatched"  # the route label of requests that no route answers
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        b" base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+]
+_GOOD_REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
+_log = logging.getLogger(__name__)
+
+
+class Edge:
+    """ASGI app around the routes. Raises nothing: whatever happens becomes a problem document."""
+
+    def __init__(
+        self,
+        app: App,
+        shortcut: Shortcut,
+        *,
+        settings: Settings,
+        keyring: Keyring,
+        metrics: Metrics,
+        log: AccessLog,
+    ) -> None:
+        self._app = app
+        self._shortcut = shortcut
+        self._settings = settings
+        self._keyring = keyring
+        self._limit = RateLimit(settings.rate_limit / settings.workers, settings.rate_burst, time.monotonic)
+        self._metrics = metrics
+        self._log = log
+        self._prefix = os.urandom(6).hex()
+        self._counter = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(send)
+        headers = _interesting(scope["headers"])
+        request_id = self._request_id(headers.get(b"x-request-id"))
+        scope["request_id"] = exchange.request_id = request_id
+        try:
+            await self._answer(scope, headers, receive, exchange)
+        except Problem as problem:
+            await exchange.fail(problem)
+        except Exception:
+            _log.exception("request failed", extra={"request_id": request_id})
+            await exchange.fail(_internal_error())
+        finally:
+            self._note(scope, exchange)
+
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: _Exchange
+    ) -> None:
+        method = scope["method"]
+        scope["path"] = path = paths.decode(scope.get("raw_path") or scope["path"].encode())
+        key = self._keyring.authorise(headers.get(b"authorization"), required_scope(method, path))
+        exchange.key = key
+        if key is not ANYONE or path.startswith("/v1/"):
+            self._limit.take(key if key is not ANYONE else str((scope.get("client") or ("",))[0]))
+        if method == "GET":
+            shortcut = self._shortcut(scope)
+            if shortcut is not None:
+                exchange.route, body = shortcut
+                await exchange.json(body)
+                return
+        elif method in ("POST", "PUT", "PATCH"):
+            receive = replay(await self._body(headers, receive), receive)
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout):
+                await self._app(scope, receive, exchange.send)
+        except TimeoutError:
+            raise _too_slow(self._settings.answer_timeout) from None
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body, or a Problem: routes never wait for a slow client nor see an endless one."""
+        limit = self._settings.max_body
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            raise too_large(limit)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _gone()
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > limit:
+                        raise too_large(limit)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise _slow_body(self._settings.body_timeout) from None
+        return b"".join(chunks)
+
+    def _request_id(self, given: bytes | None) -> str:
+        if given is not None and _GOOD_REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        return f"{self._prefix}-{next(self._counter):x}"
+
+    def _note(self, scope: Scope, exchange: _Exchange) -> None:
+        route: str = exchange.route or getattr(scope.get("route"), "path_format", UNMATCHED)
+        seconds = time.perf_counter() - exchange.began
+        self._metrics.observe(scope["method"], route, exchange.status, seconds)
+        self._log.add(exchange.request_id, scope["method"], route, exchange.status, seconds, exchange.key)
+
+
+class _Exchange:
+    """One request's way out: adds the headers that every answer has, and knows what was answered."""
+
+    __slots__ = ("_send", "began", "key", "request_id", "route", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.began = time.perf_counter()
+        self.status = 0
+        self.route: str | None = None
+        self.key = ANYONE
+        self.request_id = ""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._extra()]
+        await self._send(message)
+
+    async def json(self, body: bytes, status: int = 200, media_type: bytes = b"application/json") -> None:
+        headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *self._extra()]
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def fail(self, problem: Problem) -> None:
+        if self.status:  # the answer is under way: all that can be done is to cut it short
+            raise ConnectionAbortedError(problem.detail)
+        body = problem.body(self.request_id)
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            *((name.encode(), value.encode()) for name, value in problem.headers.items()),
+            *self._extra(),
+        ]
+        self.status = problem.status
+        await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _extra(self) -> list[tuple[bytes, bytes]]:
+        return [(b"x-request-id", self.request_id.encode("ascii")), *_HEADERS]
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body already read, then whatever the original says."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+def _interesting(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    wanted = (b"authorization", b"x-request-id", b"content-length")
+    return {name: value for name, value in headers if name in wanted}
+
+
+def _internal_error() -> Problem:
+    return Problem(500, "internal-error", "Internal error", "the service failed; its log has the request id")
+
+
+def _too_slow(seconds: float) -> Problem:
+    detail = f"the answer took longer than {seconds:g} s; ask for less at once"
+    return Problem(503, "too-slow", "Answer took too long", detail, {"retry-after": "1"})
+
+
+def _slow_body(seconds: float) -> Problem:
+    detail = f"the request body did not arrive within {seconds:g} s"
+    return Problem(408, "slow-request", "Request took too long", detail, {"connection": "close"})
+
+
+def _gone() -> Problem:
+    return Problem(
+        400, "incomplete-request", "Incomplete request", "the client left before its request was complete"
+    )

@@ -1,0 +1,91 @@
+"""Make and remove API keys: `python -m service.keys add web --scope read --file keys.json`."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import click
+import orjson
+
+from cml.durable import replace_file
+from cml.errors import CmlError, ConfigError
+from service.auth import SCOPES, read_keys
+
+_file = click.option(
+    "--file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The key file; running services notice changes.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Manage the file of hashed API keys."""
+
+
+@command.command()
+@click.argument("id")
+@click.option(
+    "--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="May be repeated."
+)
+@_file
+def add(id: str, scopes: tuple[str, ...], file: Path) -> None:
+    """Make a key, store its hash and print it: the only time that it can be seen."""
+    secret = secrets.token_urlsafe(32)
+    entry = {"id": id, "sha256": sha256(secret.encode()).hexdigest(), "scopes": sorted(set(scopes))}
+    _write(file, [*_entries(file, missing_is_empty=True), entry])
+    click.echo(f"{id}.{secret}")
+
+
+@command.command()
+@click.argument("id")
+@_file
+def remove(id: str, file: Path) -> None:
+    """Take a key out of force."""
+    entries = _entries(file)
+    kept = [entry for entry in entries if entry["id"] != id]
+    if len(kept) == len(entries):
+        raise ConfigError(f"key file {file} has no key {id!r}; `list` shows those it has")
+    _write(file, kept)
+
+
+@command.command(name="list")
+@_file
+def list_keys(file: Path) -> None:
+    """Print ids and scopes."""
+    for entry in _entries(file):
+        click.echo(f"{entry['id']}\t{','.join(entry['scopes'])}")
+
+
+def _entries(file: Path, missing_is_empty: bool = False) -> list[dict]:
+    if missing_is_empty and not file.exists():
+        return []
+    keys = read_keys(file).values()
+    return [{"id": key.id, "sha256": key.digest.hex(), "scopes": sorted(key.scopes)} for key in keys]
+
+
+def _write(file: Path, entries: list[dict]) -> None:
+    checked = orjson.dumps({"keys": entries}, option=orjson.OPT_INDENT_2)
+    if len({entry["id"] for entry in entries}) != len(entries):
+        raise ConfigError(
+            f"key file {file} already has a key {entries[-1]['id']!r}; remove it first or take another id"
+        )
+    replace_file(file.absolute(), checked + b"\n")
+    read_keys(file)
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose become one line."""
+    try:
+        command()
+    except CmlError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What happened since the model was published, as this worker knows it: events, erasures, items, experiment.
+
+Every worker follows the event store by itself. Before each answer it asks the store whether anyone committed
+anything since the last answer (on SQLite one PRAGMA of a few microseconds) and reads what is new. So an event
+that one worker acknowledged counts in the next answer of every other.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from cml.errors import EventStoreError
+from cml.event_values import Event, Experiment, ItemState, Marks, user_digest
+from cml.events import EventStore
+
+_MOST_USERS = 100_000  # users whose events are kept in memory; beyond it all are forgotten and read again
+_log = logging.getLogger(__name__)
+
+
+class Live:
+    """A reader's view of the event store, for one thread. Without a store nothing ever happened.
+
+    `refresh` before an answer; a store that fails leaves the last known state, and `failure` says why.
+    """
+
+    def __init__(self, store: EventStore | None, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+        self._version: int | None = None
+        self._marks = Marks()
+        self._events: dict[str, tuple[Event, ...]] = {}
+        self._erased: dict[str, int] = {}
+        self.items: dict[str, ItemState] = {}
+        self.items_changed = 0  # counts up whenever `items` does: what is derived from them is keyed by it
+        self.experiment: Experiment | None = None
+        self.refreshed_at = 0.0
+        self.failure: str | None = None
+
+    def refresh(self) -> None:
+        """Take over what was committed by anyone since the last call."""
+        if self._store is None:
+            return
+        try:
+            version = self._store.version()
+            if version != self._version:
+                self._take_over()
+                self._version = version
+            self.failure = None
+        except EventStoreError as error:
+            if self.failure is None:
+                _log.error("answering without new events: %s", error)
+            self.failure = str(error)
+
+    def events_of(self, user_id: str) -> tuple[Event, ...]:
+        """The user's stored events in the order of their arrival."""
+        if self._store is None or self._marks.events == 0:
+            return ()
+        known = self._events.get(user_id)
+        if known is None:
+            try:
+                known = tuple(self._store.events_of(user_id))
+            except EventStoreError as error:
+                self.failure = str(error)
+                return ()
+            if len(self._events) >= _MOST_USERS:
+                self._events.clear()
+            self._events[user_id] = known
+        return known
+
+    def is_erased(self, user_id: str, known_through: int) -> bool:
+        """Whether the user was erased after what a version knew, which heard of erasures `known_through`."""
+        return bool(self._erased) and self._erased.get(user_digest(user_id), 0) > known_through
+
+    @property
+    def anyone_erased(self) -> bool:
+        """Whether there is any erasure to look out for."""
+        return bool(self._erased)
+
+    def _take_over(self) -> None:
+        assert self._store is not None
+        changes = self._store.changes(self._marks, with_users=self._version is not None)
+        for user_id in changes.users:
+            self._events.pop(user_id, None)
+        if changes.erased:
+            self._events.clear()  # only digests are known, so any of these users may be meant
+        self._erased.update(changes.erased)
+        self.items.update((state.item_id, state) for state in changes.items)
+        self.items_changed += bool(changes.items)
+        self.experiment = changes.experiment or self.experiment
+        self._marks = changes.marks
+        self.refreshed_at = self._clock()

@@ -1,0 +1,91 @@
+"""Prometheus metrics. With several workers each scrape adds up all of them, through files they share.
+
+Set `PROMETHEUS_MULTIPROC_DIR` before this module is imported to have that; the supervisor does. Gauges that
+describe one process then say the largest value among the living ones.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """Everything that the service counts. One object per app, so that tests do not share counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "cml_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "cml_request_seconds", "Time to answer", ["route"], registry=self.registry, buckets=_BUCKETS
+        )
+        self.answers = Counter(
+            "cml_answers",
+            "Lists answered, by how they were made",
+            ["strategy", "variant"],
+            registry=self.registry,
+        )
+        self.filtered = Counter(
+            "cml_filtered_answers", "Lists with a filter or an allow list", registry=self.registry
+        )
+        self.swaps = Counter("cml_model_swaps", "Versions taken into use", registry=self.registry)
+        self.load_failures = Counter(
+            "cml_model_load_failures", "Versions that could not be loaded", registry=self.registry
+        )
+        self.events = Counter("cml_events", "Events taken", ["outcome"], registry=self.registry)
+        self.model = self._gauge("cml_model_in_use", "1 for the version in use", ["version"])
+        self.model_created = self._gauge(
+            "cml_model_created_seconds", "When the version in use was made, seconds since 1970"
+        )
+        self.index_recall = self._gauge("cml_index_recall", "Measured recall of the index in use")
+        self.event_backlog = self._gauge("cml_event_backlog", "Submissions waiting to be written")
+        self.event_lag = self._gauge(
+            "cml_event_seen_seconds", "When events were last looked at, seconds since 1970"
+        )
+        self.reload_failing = self._gauge("cml_reload_failing", "1 while CURRENT cannot be loaded")
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request. `route` is a template such as `/v1/items/{item_id}`, never a path."""
+        key = (method, route, status)
+        found = self._children.get(key)
+        if found is None:
+            found = self._requests.labels(method, route, str(status)), self._seconds.labels(route)
+            self._children[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def in_use(self, version: str, created: float, recall: float) -> None:
+        """Say which version answers now."""
+        self.model.clear()
+        self.model.labels(version).set(1)
+        self.model_created.set(created)
+        self.index_recall.set(recall)
+
+    def page(self) -> bytes:
+        """What a scrape gets."""
+        directory = os.environ.get(SHARED_DIRECTORY)
+        if not directory:
+            return generate_latest(self.registry)
+        combined = CollectorRegistry()
+        MultiProcessCollector(combined, path=directory)
+        return generate_latest(combined)
+
+    def _gauge(self, name: str, text: str, labels: list[str] | None = None) -> Gauge:
+        return Gauge(name, text, labels or [], registry=self.registry, multiprocess_mode="livemax")
+
+
+def forget_process(pid: int) -> None:
+    """Drop a dead worker's gauges; its counts stay."""
+    directory = os.environ.get(SHARED_DIRECTORY)
+    if directory and Path(directory).is_dir():
+        mark_process_dead(pid, directory)
