@@ -19,7 +19,7 @@ from cml.merging import Rows, frequent, merge
 from cml.rejects import Rejects
 from cml.vocabulary import Vocabulary
 
-Paths = Path | Sequence[Path]
+Paths = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def read_interactions(
     """
     _check_thresholds(config)
     intake = Intake(config, strict, Ids(users or ()), Ids(items or ()))
-    for path in [paths] if isinstance(paths, Path) else paths:
+    for path in [paths] if isinstance(paths, str | Path) else paths:
         intake.read(Path(path))
     rows = merge(intake.rows(), config.duplicates)
     dataset = _judge(rows, config, Vocabulary(intake.users), Vocabulary(intake.items))
