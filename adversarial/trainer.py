@@ -96,7 +96,7 @@ class Trainer:
         checkpoints.write(path, tensors, self._facts())
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same method, networks and batch size. Raises ModelError otherwise."""
+        """Go on from a checkpoint of the same method, networks and batch size, or raise ModelError."""
         tensors, facts = checkpoints.read(path)
         if facts != self._facts():
             raise ModelError(f"{path}: was written with {facts}, this trainer has {self._facts()}")
