@@ -1,55 +1,50 @@
-"""Snapshot in, list out: the one place that decides how an answer is made. Knows no HTTP; the command line
-and the service both call it."""
+"""Snapshot in, list out: the one place that decides how an answer is made.
+
+Knows no HTTP; the command line and the service both call it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Literal, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cml.index import NO_ROW, squared_distances
+from cml import listing
+from cml.answers import Because, Recommendations, Recommended
+from cml.errors import QueryError
+from cml.fold_in import HALF_LIFE, recency_weights
 from cml.query import ListOptions, Query
 from cml.selection import Selection, select
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 
-PERSONAL = "personal"
+__all__ = [
+    "Because",
+    "Fallback",
+    "Recommendations",
+    "Recommended",
+    "Signal",
+    "popular",
+    "recommend",
+    "recommend_batch",
+    "recommend_session",
+    "similar_items",
+]
+
+PERSONAL = "personal"  # from the user's point in the model
+SESSION = "session"  # from a point folded in for a user that the model does not know
 SIMILAR = "similar"
 Fallback = Literal["popular", "trending", "recent"]
 
 
-class Because(NamedTuple):
-    """One of the user's own items and its distance from the recommended one."""
+class Signal(NamedTuple):
+    """A like or a dislike: the item, how much it counts, and when it happened (seconds since 1970)."""
 
     item_id: str
-    distance: float
-    record: dict[str, Any]
-
-
-class Recommended(NamedTuple):
-    """One item of a list. `row` is for callers that keep something per item; it never leaves the process."""
-
-    item_id: str
-    row: int
-    distance: float | None  # plain Euclidean, from the point asked about; None in lists that are not personal
-    score: float | None  # larger is better; only in lists that are not by distance
-    record: dict[str, Any]
-    because: tuple[Because, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendations:
-    """A list with what it takes to understand it: version, strategy, length asked for, skipped ids."""
-
-    version: str
-    strategy: str
-    k: int
-    offset: int
-    items: list[Recommended]
-    skipped: tuple[str, ...] = ()  # ids in the request that the version does not know
+    weight: float = 1.0
+    time: float | None = None
 
 
 def recommend(
@@ -67,22 +62,74 @@ def recommend(
     skipped: tuple[str, ...] = ()
     if query.restricted or not query.exclude_seen or len(snapshot.hidden):
         selection, skipped = select(snapshot, query, snapshot.seen_rows(user_row))
-    rows, distances = _stored(snapshot, user_row, selection, query)
-    if rows is None:
+    # The precomputed list lacks the seen items, so it serves all queries but those that want them back.
+    ranking = listing.stored(snapshot, user_row, selection, query) if query.exclude_seen else None
+    if ranking is None:
         selection = selection or Selection(None, snapshot.seen_rows(user_row))
-        point = snapshot.artifact.user_vectors[user_row]
-        rows, squared = selection.nearest(snapshot.index, point, query.end)
-        distances = np.sqrt(squared)
+        ranking = listing.nearest(snapshot, selection, snapshot.artifact.user_vectors[user_row], query)
     own = snapshot.liked_rows(user_row) if query.because else None
-    return _by_distance(snapshot, PERSONAL, query, rows, distances, skipped, own)
+    return listing.answer(snapshot, PERSONAL, query, ranking, skipped=skipped, own=own)
 
 
 def recommend_batch(
-    snapshot: Snapshot, user_ids: Iterable[str], **options: Unpack[ListOptions]
+    snapshot: Snapshot,
+    user_ids: Iterable[str],
+    *,
+    fallback: Fallback = "popular",
+    **options: Unpack[ListOptions],
 ) -> Iterator[Recommendations]:
-    """`recommend` for many users, one list each in the order given, computed while they are taken."""
-    Query(**options)
-    return (recommend(snapshot, user_id, **options) for user_id in user_ids)
+    """`recommend` for many users, one list each in the order given, computed while they are taken.
+
+    A query that makes no sense raises at once, before the first list.
+    """
+    select(snapshot, Query(**options))
+    return (recommend(snapshot, user_id, fallback=fallback, **options) for user_id in user_ids)
+
+
+def recommend_session(
+    snapshot: Snapshot,
+    liked: Sequence[Signal],
+    disliked: Sequence[Signal] = (),
+    *,
+    user_id: str | None = None,
+    half_life: float = HALF_LIFE,
+    fallback: Fallback = "popular",
+    **options: Unpack[ListOptions],
+) -> Recommendations:
+    """The items nearest to somebody known by these likes and dislikes, nearest first.
+
+    With the `user_id` of a user in the version, the signals are added to what training knows of them. Newer
+    likes count more (half as much per `half_life` seconds of age); an item both liked and disliked is
+    disliked. The session's own items count as seen; disliked ones never come back. Without any known liked
+    item it is the fallback list. Raises QueryError.
+    """
+    query = Query(**options)
+    user_row = UNKNOWN_ROW if user_id is None else snapshot.user_row(user_id)
+    likes, unknown_likes = _rows_and_weights(snapshot, liked, half_life)
+    dislikes, unknown_dislikes = _rows_and_weights(snapshot, disliked, half_life)
+    history: NDArray[np.integer] = np.empty(0, dtype=np.int64)
+    if user_row != UNKNOWN_ROW:
+        history = snapshot.seen_rows(user_row)
+        likes = {int(row): 1.0 for row in snapshot.liked_rows(user_row)} | likes
+    likes = {row: weight for row, weight in likes.items() if row not in dislikes}
+    seen = np.union1d(history, [*likes, *dislikes]).astype(np.int64)
+    selection, skipped = select(snapshot, query, seen)
+    selection = selection.without(list(dislikes))
+    skipped = tuple(dict.fromkeys([*unknown_likes, *unknown_dislikes, *skipped]))
+    if not likes:
+        return _everybody(snapshot, fallback, query, selection, skipped)
+    start = None if user_row == UNKNOWN_ROW else snapshot.artifact.user_vectors[user_row]
+    own = np.array(list(likes), dtype=np.int64)
+    point = snapshot.fold_in.point(
+        own,
+        np.array(list(likes.values())),
+        disliked=np.array(list(dislikes), dtype=np.int64),
+        disliked_weights=np.array(list(dislikes.values())),
+        start=start,
+    )
+    ranking = listing.nearest(snapshot, selection, point, query)
+    strategy = SESSION if start is None else PERSONAL
+    return listing.answer(snapshot, strategy, query, ranking, skipped=skipped, own=own)
 
 
 def similar_items(snapshot: Snapshot, item_id: str, **options: Unpack[ListOptions]) -> Recommendations:
@@ -92,11 +139,9 @@ def similar_items(snapshot: Snapshot, item_id: str, **options: Unpack[ListOption
     """
     query = Query(**options)
     row = snapshot.require_item(item_id)
-    selection, skipped = select(snapshot, query, np.array([row]))
-    if not query.exclude_seen:  # an item is never similar to itself
-        selection = Selection(selection.mask, np.union1d(selection.blocked, [row]))
-    rows, squared = selection.nearest(snapshot.index, snapshot.artifact.item_vectors[row], query.end)
-    return _by_distance(snapshot, SIMILAR, query, rows, np.sqrt(squared), skipped, None)
+    selection, skipped = select(snapshot, query)
+    ranking = listing.nearest(snapshot, selection.without([row]), snapshot.artifact.item_vectors[row], query)
+    return listing.answer(snapshot, SIMILAR, query, ranking, skipped=skipped)
 
 
 def popular(
@@ -104,91 +149,39 @@ def popular(
 ) -> Recommendations:
     """The same list for everybody: most liked, trending (recent likes count more) or recent (newest first).
 
-    Without times in the data, trending and recent fall back to popular, and the strategy says so.
+    Without times in the data, trending and recent fall back to popular, and the strategy says so. The score
+    is the number of likes, the decayed number of likes, or the time of the item's first interaction.
     """
     query = Query(**options)
     selection, skipped = select(snapshot, query)
-    strategy, order, scores = _ordered(snapshot, by)
-    rows = _first(order, selection, query.end)[query.offset :]
+    return _everybody(snapshot, by, query, selection, skipped)
+
+
+def _everybody(
+    snapshot: Snapshot, by: Fallback, query: Query, selection: Selection, skipped: tuple[str, ...]
+) -> Recommendations:
+    order = snapshot.order(by)
+    rows = selection.first(order.rows, query.end)[query.offset :]
     items = []
     for row in rows.tolist():
         item_id, record = snapshot.card(row)
-        items.append(Recommended(item_id, row, None, float(scores[row]), record))
-    return Recommendations(snapshot.version, strategy, query.k, query.offset, items, skipped)
+        items.append(Recommended(item_id, row, None, float(order.scores[row]), record))
+    return Recommendations(snapshot.version, order.name, query.k, query.offset, items, skipped)
 
 
-def _ordered(snapshot: Snapshot, by: Fallback) -> tuple[str, NDArray[np.int64], NDArray[np.float64]]:
-    """The strategy, its items in order, and the scores of all items."""
-    artifact = snapshot.artifact
-    if by == "trending" and snapshot.trending_rows is not None and artifact.trending is not None:
-        return by, snapshot.trending_rows, artifact.trending
-    if by == "recent" and snapshot.recent_rows is not None and artifact.first_seen is not None:
-        return by, snapshot.recent_rows, artifact.first_seen
-    return "popular", snapshot.popular_rows, artifact.popularity
-
-
-def _first(order: NDArray[np.int64], selection: Selection, n: int) -> NDArray[np.int64]:
-    """The first n selected rows of an order; looks at more and more of it until there are enough."""
-    window = 4 * (n + len(selection.blocked))
-    while True:
-        kept = order[:window][selection.keeps(order[:window])]
-        if len(kept) >= n or window >= len(order):
-            return kept[:n]
-        window *= 8
-
-
-def _stored(
-    snapshot: Snapshot, user_row: int, selection: Selection | None, query: Query
-) -> tuple[NDArray[np.integer] | None, NDArray[np.float32]]:
-    """The beginning of the user's precomputed list that the selection keeps; None where it is too short.
-
-    What remains of the beginning of a ranking is the beginning of what remains of the ranking.
-    """
-    rows, distances = snapshot.artifact.top_rows[user_row], snapshot.artifact.top_distances[user_row]
-    complete = bool(len(rows) == 0 or rows[-1] == NO_ROW)
-    if selection is None:
-        enough = query.end <= len(rows) or complete
-        kept = slice(0, query.end)
-        rows, distances = rows[kept], distances[kept]
-    elif query.exclude_seen:
-        mask = selection.keeps(rows)
-        rows, distances = rows[mask], distances[mask]
-        enough = query.end <= len(rows) or complete
-    else:
-        enough = False
-    return (rows if enough else None), distances
-
-
-def _by_distance(
-    snapshot: Snapshot,
-    strategy: str,
-    query: Query,
-    rows: NDArray[np.integer],
-    distances: NDArray[np.float32],
-    skipped: tuple[str, ...],
-    own: NDArray[np.integer] | None,
-) -> Recommendations:
-    page = slice(query.offset, query.end)
-    items = []
-    for row, distance in zip(rows[page].tolist(), distances[page].tolist(), strict=True):
-        if row == NO_ROW or (query.max_distance is not None and distance > query.max_distance):
-            break
-        item_id, record = snapshot.card(row)
-        reasons = () if own is None else because(snapshot, own, row, query.because)
-        items.append(Recommended(item_id, row, distance, None, record, reasons))
-    return Recommendations(snapshot.version, strategy, query.k, query.offset, items, skipped)
-
-
-def because(
-    snapshot: Snapshot, own: NDArray[np.integer] | Sequence[int], item_row: int, n: int
-) -> tuple[Because, ...]:
-    """The n of the user's own items that are nearest to an item, nearest first."""
-    own = np.asarray(own)
-    vectors = snapshot.artifact.item_vectors
-    squared = squared_distances(vectors[item_row], vectors[own])
-    nearest = np.argsort(squared, kind="stable")[:n]
-    reasons = []
-    for row, distance in zip(own[nearest].tolist(), np.sqrt(squared[nearest]).tolist(), strict=True):
-        item_id, record = snapshot.card(row)
-        reasons.append(Because(item_id, distance, record))
-    return tuple(reasons)
+def _rows_and_weights(
+    snapshot: Snapshot, signals: Sequence[Signal], half_life: float
+) -> tuple[dict[int, float], list[str]]:
+    """Weights by item row, and the unknown ids. Of several signals about an item the weights add up."""
+    times = np.array([np.nan if signal.time is None else signal.time for signal in signals], dtype=np.float64)
+    weights: dict[int, float] = {}
+    unknown = []
+    for signal, recency in zip(signals, recency_weights(times, half_life).tolist(), strict=True):
+        if not signal.weight > 0:
+            raise QueryError(f"weight {signal.weight} of {signal.item_id!r}: weights are greater than 0")
+        row = snapshot.artifact.items.find(signal.item_id)
+        if row == UNKNOWN_ROW:
+            unknown.append(signal.item_id)
+        else:
+            weights[row] = weights.get(row, 0.0) + signal.weight * recency
+    return weights, unknown

@@ -183,9 +183,8 @@ class Registry:
                 remove_staged(self.root)
                 yield
         except OSError as error:
-            raise RegistryError(
-                f"{self.root}: cannot be written: {error.strerror or error}; the current version is {self.current()}"
-            ) from error
+            problem = f"cannot be written: {error.strerror or error}"
+            raise RegistryError(f"{self.root}: {problem}; the current version is {self.current()}") from error
 
 
 def _number(name: str) -> int:

@@ -33,6 +33,19 @@ class Selection:
             kept &= self.blocked[at] != rows
         return kept
 
+    def without(self, rows: list[int]) -> Selection:
+        """The same selection without these rows."""
+        return Selection(self.mask, np.union1d(self.blocked, rows).astype(np.int64)) if rows else self
+
+    def first(self, order: NDArray[np.integer], n: int) -> NDArray[np.integer]:
+        """The first n selected rows of an order; looks at more and more of it until there are enough."""
+        window = 4 * (n + len(self.blocked))
+        while True:
+            kept = order[:window][self.keeps(order[:window])]
+            if len(kept) >= n or window >= len(order):
+                return kept[:n]
+            window *= 8
+
     def nearest(
         self, index: ItemIndex, point: NDArray[np.float32], n: int
     ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from cml.artifact import Artifact
 from cml.errors import QueryError, VocabularyError
+from cml.fold_in import FoldIn
 from cml.index import ItemIndex
 from cml.registry import Registry
 from cml.vocabulary import UNKNOWN_ROW
 
+TEMPERATURE = 0.3  # of the fold-in where the config does not say what the model was trained with
 _CARDS = 32_768  # items whose id and metadata are kept as Python objects
 _MASKS = 16  # filters whose result is kept; one byte an item each
 
@@ -26,6 +28,20 @@ class Card(NamedTuple):
 
     item_id: str
     record: dict[str, Any]
+
+
+class Order(NamedTuple):
+    """Items from the best score to the worst, equal ones by row."""
+
+    name: str
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float64]  # (n_items,), by row
+
+    @classmethod
+    def by(cls, name: str, scores: NDArray[np.float64], above: float | None = None) -> Order:
+        """All items, or those whose score is known and greater than `above`."""
+        rows = np.argsort(-scores, kind="stable")
+        return cls(name, rows if above is None else rows[scores[rows] > above], scores)
 
 
 class Snapshot:
@@ -92,6 +108,11 @@ class Snapshot:
         history = self._history(user_row)
         return self.artifact.seen_items[history][self.artifact.seen_liked[history]]
 
+    def users_of(self, item_row: int) -> NDArray[np.int64]:
+        """Users who interacted with an item in the training data, ascending."""
+        pairs = np.flatnonzero(self.artifact.seen_items == item_row)
+        return self.artifact.seen_indptr.searchsorted(pairs, side="right") - 1
+
     def matching(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
         """Mask of the items that satisfy the conditions; see `Catalogue.matching`. Raises QueryError."""
         try:
@@ -103,27 +124,31 @@ class Snapshot:
         return self._mask(key)
 
     @cached_property
-    def popular_rows(self) -> NDArray[np.int64]:
-        """All items, the most liked first."""
-        return np.argsort(-self.artifact.popularity, kind="stable")
+    def fold_in(self) -> FoldIn:
+        """Places users outside training."""
+        config = self.artifact.config
+        temperature = config.get("train", {}).get("temperature", TEMPERATURE)
+        return FoldIn(
+            self.artifact.item_vectors, temperature=temperature, radius=self.artifact.manifest.radius
+        )
+
+    def order(self, name: str) -> Order:
+        """The items in the order that is the same for everybody: `popular`, `trending` or `recent`.
+
+        Without times in the data it is `popular`, whatever was asked for. Raises QueryError for another name.
+        """
+        if name not in ("popular", "trending", "recent"):
+            raise QueryError(f"list {name!r}: there are popular, trending and recent")
+        return self._orders.get(name) or self._orders["popular"]
 
     @cached_property
-    def trending_rows(self) -> NDArray[np.int64] | None:
-        """Items with recent likes, strongest first; None when the version knows no times."""
-        scores = self.artifact.trending
-        if scores is None:
-            return None
-        order = np.argsort(-scores, kind="stable")
-        return order[scores[order] > 0]
-
-    @cached_property
-    def recent_rows(self) -> NDArray[np.int64] | None:
-        """Items with a known first interaction, the newest first; None when the version knows no times."""
-        times = self.artifact.first_seen
-        if times is None:
-            return None
-        order = np.argsort(-times, kind="stable")  # NaN sorts last
-        return order[np.isfinite(times[order])]
+    def _orders(self) -> dict[str, Order]:
+        orders = {"popular": Order.by("popular", self.artifact.popularity)}
+        if self.artifact.trending is not None:
+            orders["trending"] = Order.by("trending", self.artifact.trending, above=0.0)
+        if self.artifact.first_seen is not None:
+            orders["recent"] = Order.by("recent", self.artifact.first_seen, above=-np.inf)
+        return orders
 
     def _history(self, user_row: int) -> slice:
         indptr = self.artifact.seen_indptr

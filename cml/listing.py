@@ -1,0 +1,98 @@
+"""From a ranking by distance to one page of a list: cut-off, diversity, paging, reasons."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cml.answers import Because, Recommendations, Recommended
+from cml.diversity import POOL, mmr_order
+from cml.index import NO_ROW, squared_distances
+from cml.query import Query
+from cml.selection import Selection
+from cml.snapshot import Snapshot
+
+
+class Ranking(NamedTuple):
+    """Items and their plain distances, nearest first."""
+
+    rows: NDArray[np.integer]
+    distances: NDArray[np.floating]
+
+
+def nearest(snapshot: Snapshot, selection: Selection, point: NDArray[np.float32], query: Query) -> Ranking:
+    """The selected items nearest to a point, as many as the query needs."""
+    rows, squared = selection.nearest(snapshot.index, point, _needed(query))
+    return Ranking(rows, np.sqrt(squared))
+
+
+def stored(snapshot: Snapshot, user_row: int, selection: Selection | None, query: Query) -> Ranking | None:
+    """What a selection (None: all) keeps of the user's precomputed list; None where that is too short.
+
+    What remains of the beginning of a ranking is the beginning of what remains of the ranking.
+    """
+    rows, distances = snapshot.artifact.top_rows[user_row], snapshot.artifact.top_distances[user_row]
+    complete = len(rows) == 0 or rows[-1] == NO_ROW
+    if selection is not None:
+        kept = selection.keeps(rows)
+        rows, distances = rows[kept], distances[kept]
+    needed = _needed(query)
+    if needed > len(rows) and not complete:
+        return None
+    return Ranking(rows[:needed], distances[:needed])
+
+
+def answer(
+    snapshot: Snapshot,
+    strategy: str,
+    query: Query,
+    ranking: Ranking,
+    *,
+    skipped: tuple[str, ...] = (),
+    own: NDArray[np.integer] | None = None,
+) -> Recommendations:
+    """One page of a ranking; `own` are the user's items among which reasons are looked for."""
+    rows, distances = _page(snapshot, query, ranking)
+    items = []
+    for row, distance in zip(rows.tolist(), distances.tolist(), strict=True):
+        if row == NO_ROW:
+            break
+        item_id, record = snapshot.card(row)
+        reasons = () if own is None or not query.because else because(snapshot, own, row, query.because)
+        items.append(Recommended(item_id, row, distance, None, record, reasons))
+    return Recommendations(snapshot.version, strategy, query.k, query.offset, items, skipped)
+
+
+def because(snapshot: Snapshot, own: NDArray[np.integer], item_row: int, n: int) -> tuple[Because, ...]:
+    """The n of the user's own items that are nearest to an item, nearest first."""
+    vectors = snapshot.artifact.item_vectors
+    squared = squared_distances(vectors[item_row], vectors[own])
+    first = np.argsort(squared, kind="stable")[:n]
+    reasons = []
+    for row, distance in zip(own[first].tolist(), np.sqrt(squared[first]).tolist(), strict=True):
+        item_id, record = snapshot.card(row)
+        reasons.append(Because(item_id, distance, record))
+    return tuple(reasons)
+
+
+def _needed(query: Query) -> int:
+    """How much of a ranking decides the page: diversity chooses from the same pool for every page."""
+    return max(query.end, POOL) if query.diversity else query.end
+
+
+def _page(snapshot: Snapshot, query: Query, ranking: Ranking) -> Ranking:
+    rows, distances = ranking
+    if query.max_distance is not None:
+        near = int(np.searchsorted(distances, query.max_distance, side="right"))
+        rows, distances = rows[:near], distances[:near]
+    if query.diversity:
+        pool = rows[:POOL]
+        pool = pool[pool != NO_ROW]
+        vectors = snapshot.artifact.item_vectors[pool]
+        order = mmr_order(distances[: len(pool)], vectors, query.diversity, query.end)
+        rows = np.concatenate([pool[order], rows[POOL:]])
+        distances = np.concatenate([distances[order], distances[POOL:]])
+    page = slice(query.offset, query.end)
+    return Ranking(rows[page], distances[page])
