@@ -8,19 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from cml.errors import ConfigError
+from cml.pairs import stored
+
 METRICS = ("recall", "precision", "hit_rate", "ndcg", "map", "mrr")
+
+
+def cutoff(name: str) -> int:
+    """The k of a metric's name: 10 for `ndcg@10`. Raises ConfigError when there is no such metric."""
+    metric, _, k = name.partition("@")
+    if metric not in METRICS or not k.isdecimal() or int(k) < 1:
+        raise ConfigError(f"metric {name!r} is not one of {', '.join(METRICS)} with a length, like ndcg@10")
+    return int(k)
 
 
 def hits(rows: NDArray[np.int32], targets: csr_array) -> NDArray[np.bool_]:
     """Where the lists hit: (n, k) bool for item rows (n, k), padded with -1, and targets (n, n_items)."""
-    n_items = targets.shape[1]
-    of_user = np.repeat(np.arange(len(rows), dtype=np.int64), np.diff(targets.indptr))
-    wanted = np.sort(of_user * n_items + targets.indices)
-    if not len(wanted):
-        return np.zeros(rows.shape, dtype=bool)
-    listed = np.arange(len(rows), dtype=np.int64)[:, None] * n_items + rows
-    at = np.minimum(np.searchsorted(wanted, listed), len(wanted) - 1)
-    return (wanted[at] == listed) & (rows >= 0)
+    return stored(targets, np.arange(len(rows))[:, None], rows)
 
 
 def user_metrics(
@@ -30,7 +34,7 @@ def user_metrics(
 
     hit: (n, at least max(ks)) bool, best first. held_out: (n,) counts >= 1 of each user's held-out items,
     those that no list can hold included: they are misses. With h = held_out and hit_r = 1 where rank r is a
-    hit: recall = hits / h; precision = hits / k; ndcg = DCG / DCG of min(k, h) hits in front, gain 1, discount
+    hit: recall = hits / h; precision = hits / k; ndcg = DCG / DCG of min(k, h) leading hits, gain 1, discount
     1 / log2(r + 1); map = sum of precision@r at the hits / min(k, h); mrr = 1 / rank of the first hit, or 0.
     """
     ranks = np.arange(1, hit.shape[1] + 1)
@@ -54,5 +58,7 @@ def user_metrics(
 
 def coverage(rows: NDArray[np.int32], n_items: int, k: int) -> float:
     """Share of the catalogue that stands in anybody's first k."""
-    listed = rows[:, :k]
-    return len(np.unique(listed[listed >= 0])) / n_items if n_items else 0.0
+    listed = np.zeros(n_items, dtype=bool)
+    first = rows[:, :k]
+    listed[first[first >= 0]] = True
+    return float(listed.mean()) if n_items else 0.0

@@ -57,7 +57,8 @@ def top_unseen_by(
 ) -> NDArray[np.int32]:
     """Like `top_unseen` for any score, larger is better.
 
-    `score_block(slice of users)` gives (users in the slice, m) float32 without NaN. The block may be overwritten. A score of -inf keeps an item out, like a seen one.
+    `score_block(slice of users)` gives (users in the slice, m) float32 without NaN; the block may be
+    overwritten. A score of -inf keeps an item out, like a seen one.
     """
     n, m = seen.shape
     _check(n, m, seen, k)
