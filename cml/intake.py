@@ -108,8 +108,7 @@ class Intake:
                 self.rejects.add(reject)
             self._take(_Checked(path, chunk, columns, needs_ratings(self.config)))
             if self.strict and len(self.rejects):
-                first = min(self.rejects.first, key=lambda reject: reject.line)
-                raise DataError(f"{first} (strict: the file is refused)")
+                raise DataError(f"{self.rejects.by_line()[0]} (strict: the file is refused)")
 
     def rows(self) -> Rows:
         """Hand over all usable rows, in file order; raises DataError when there is none."""
@@ -128,8 +127,11 @@ class Intake:
         names = ", ".join(self.files)
         if not self.n_rows:
             return f"{names}: no rows below the header; is this the right file?"
-        reasons = "; ".join(f"{n:,} x {name}" for name, n in self.rejects.counts.items())
-        return f"{names}: none of {self.n_rows:,} rows is usable ({reasons}); first: {self.rejects.first[0]}"
+        counts = sorted(self.rejects.counts.items(), key=lambda found: (-found[1], found[0]))
+        reasons = "; ".join(f"{n:,} x {name}" for name, n in counts)
+        return (
+            f"{names}: none of {self.n_rows:,} rows is usable ({reasons}); first: {self.rejects.by_line()[0]}"
+        )
 
 
 class _Checked:

@@ -103,7 +103,7 @@ def read_item_table(
         n_rows += len(chunk) + len(chunk.broken)
         parts.append(_usable(path, chunk, id_column, seen, rejects))
         if strict and len(rejects):
-            raise DataError(f"{rejects.first[0]} (strict: the file is refused)")
+            raise DataError(f"{rejects.by_line()[0]} (strict: the file is refused)")
     if not seen:
         raise DataError(f"{path}: none of {n_rows:,} rows has a usable item id" + _first(rejects))
     columns = _named(layout, {name: _joined([part[name] for part in parts]) for name in layout.columns})
@@ -190,4 +190,4 @@ def _placed(values: list[Any], rows: NDArray[np.int64], n_items: int) -> list[An
 
 
 def _first(rejects: Rejects) -> str:
-    return f"; first: {rejects.first[0]}" if rejects.first else "; is this the right file?"
+    return f"; first: {rejects.by_line()[0]}" if rejects.first else "; is this the right file?"

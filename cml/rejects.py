@@ -55,10 +55,13 @@ class Rejects:
         self.first.extend(located[: self.wants(reason)])
         self.counts[reason.name] += count
 
-    def lines(self) -> list[str]:
-        """What to print: the kept rows by file and line, then one line for each reason that has more."""
+    def by_line(self) -> list[Reject]:
+        """The kept rows by file, in the order of reading, and line."""
         files = list(dict.fromkeys(reject.path for reject in self.first))
-        first = sorted(self.first, key=lambda reject: (files.index(reject.path), reject.line))
+        return sorted(self.first, key=lambda reject: (files.index(reject.path), reject.line))
+
+    def lines(self) -> list[str]:
+        """What to print: the kept rows, then one line for each reason that has more."""
         kept = Counter(reject.reason.name for reject in self.first)
         more = [f"and {n - kept[name]:,} more: {name}" for name, n in self.counts.items() if n > kept[name]]
-        return [str(reject) for reject in first] + more
+        return [str(reject) for reject in self.by_line()] + more

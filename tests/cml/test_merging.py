@@ -15,7 +15,7 @@ ROWS = st.lists(
         st.integers(0, 2),
         st.none() | st.integers(1, 3),
         st.integers(1, 4),
-        st.none() | st.integers(1, 3),
+        st.none() | st.integers(-2, 1),
     ),
     min_size=1,
     max_size=12,

@@ -236,7 +236,7 @@ def test_strict_refuses_the_file_at_its_first_bad_row(tmp_path):
         ("user,item\nu,x\n", r"no column 'user_id' \(read as CSV, columns 'user', 'item'\); .*--user-column"),
         (
             "user_id,item_id\nu,\n,x\n",
-            r"none of 2 rows is usable \(1 x missing user id; 1 x missing item id\)",
+            r"none of 2 rows is usable \(1 x missing item id; 1 x missing user id\)",
         ),
         ("user_id,item_id,user_id\nu,x,v\n", "column 'user_id' stands twice"),
         ('user_id,item_id\nu,x\nu,"y\nu,z\n', r"x\.csv:3: a quote opens here and is never closed"),
