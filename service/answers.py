@@ -1,155 +1,174 @@
-"""From a request's meaning to a list: which version answers, with which events, and what the list says of itself.
+"""From a request's meaning to a list, as JSON.
 
-How a list is made is `cml.recommend`'s business; here is decided what it is made from.
+How a list is made is `cml.recommend`'s business. A method here looks at everything that may change (version,
+events, masks, experiment) at once and returns a job that only computes, so that may be on another thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from cml.catalogue import AVAILABLE_FROM, AVAILABLE_UNTIL
-from cml.errors import QueryError, VocabularyError
-from cml.recommend import Fallback, Recommendations, popular, recommend, similar_items
-from cml.snapshot import Snapshot
-from service import cursors
-from service.cursors import Cursor
-from service.encoding import ListEncoder, closing, opening
-from service.errors import invalid, unknown
+import orjson
+
+from cml.errors import VocabularyError
+from cml.neighbours import similar_users, users_for_item
+from cml.recommend import Fallback, Recommendations, popular, recommend, recommend_session, similar_items
+from service.encoding import ListEncoder, closing, encode_users, opening
+from service.errors import Problem, invalid, unknown
 from service.live import Live
 from service.metrics import Metrics
-from service.schemas import ListOptions
+from service.pages import Page, Pages, refusals
+from service.schemas import BatchRequest, ListOptions, SessionRequest
 from service.settings import Settings
+from service.signals import Signals, from_events, from_request
 from service.store import SnapshotStore
 
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one list is cut from: the snapshot, how many events count, and which part of the ranking."""
-
-    snapshot: Snapshot
-    variant: str | None
-    cursor: Cursor
-    k: int
+Job = Callable[[], bytes]
+EVENTS_KNOWN = "events_through"  # in a manifest's data: the last event that is in its training data
+# Catalogues with at most this many numbers are searched in well under a millisecond: handing that to another
+# thread would cost more than it frees.
+_INLINE = 2_000_000
+_TURN = 16  # lists of a batch before other requests get their turn
 
 
 class Answers:
-    """Makes every list that the service gives, as JSON. For one thread."""
+    """Makes every list that the service gives. Its methods are for the event loop's thread."""
 
     def __init__(
-        self,
-        settings: Settings,
-        store: SnapshotStore,
-        live: Live,
-        metrics: Metrics,
-        clock: Callable[[], float] = time.time,
+        self, settings: Settings, store: SnapshotStore, live: Live, metrics: Metrics, pages: Pages
     ) -> None:
         self._settings = settings
         self._store = store
         self._live = live
         self._metrics = metrics
-        self._clock = clock
+        self._pages = pages
         self._encoder = ListEncoder()
         self._nonce = os.urandom(5).hex()
         self._counter = itertools.count(1)
+        self._searcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
 
-    def for_user(self, user_id: str, options: ListOptions) -> bytes:
-        """The items nearest to a user; popular ones for a user whom nothing is known of."""
-        page = self._page(options, user_id)
-        with _problems():
-            answer = recommend(page.snapshot, user_id, **self._options(page, options))
-        return self._encode(page, options, answer, user_id)
+    async def run(self, job: Job) -> bytes:
+        """The job's result; computed on the one search thread where the catalogue is large."""
+        if self._store.current.artifact.item_vectors.size <= _INLINE:
+            return job()
+        return await asyncio.get_running_loop().run_in_executor(self._searcher, job)
 
-    def similar(self, item_id: str, options: ListOptions) -> bytes:
-        """The items nearest to an item. Raises Problem 404 for one that the version does not know."""
-        page = self._page(options, None)
-        with _problems(item_id):
-            answer = similar_items(page.snapshot, item_id, **self._options(page, options))
-        return self._encode(page, options, answer, None)
+    def close(self) -> None:
+        """End the search thread."""
+        self._searcher.shutdown()
 
-    def ranked(self, by: Fallback, options: ListOptions) -> bytes:
+    def for_user(self, user_id: str, options: ListOptions) -> Job:
+        """The items nearest to a user; popular ones for a user of whom nothing is known."""
+        page = self._pages.page(options, user_id)
+        signals = self._stored_signals(user_id, page)
+        return lambda: self._encode(page, self._personal(page, user_id, signals), user_id)
+
+    def for_session(self, request: SessionRequest) -> Job:
+        """The items nearest to somebody known by likes and dislikes, and by history if they say who."""
+        self._pages.require_short("liked", request.liked)
+        self._pages.require_short("disliked", request.disliked)
+        user_id = request.user_id
+        page = self._pages.page(request, user_id)
+        signals = from_request(request)
+        if user_id is not None:
+            signals = self._stored_signals(user_id, page) + signals
+        return lambda: self._encode(page, self._personal(page, user_id, signals), user_id)
+
+    def similar_items(self, item_id: str, options: ListOptions) -> Job:
+        """The items nearest to an item. The job raises Problem 404 for one that the version does not know."""
+        page = self._pages.page(options)
+
+        def job() -> bytes:
+            try:
+                with refusals():
+                    return self._encode(page, similar_items(page.snapshot, item_id, **page.asked))
+            except VocabularyError:
+                raise unknown("item", item_id) from None
+
+        return job
+
+    def ranked(self, by: Fallback, options: ListOptions) -> Job:
         """The same list for everybody: popular, trending or recent."""
-        page = self._page(options, None)
-        with _problems():
-            answer = popular(page.snapshot, by=by, **self._options(page, options))
-        return self._encode(page, options, answer, None)
+        page = self._pages.page(options)
 
-    def _page(self, options: ListOptions, user_id: str | None) -> Page:
-        listing = cursors.fingerprint(options)
-        k = self._length(options)
-        if options.cursor is None:
-            snapshot = self._store.current
-            return Page(snapshot, None, Cursor(snapshot.version, 0, 0, listing), k)
-        cursor = cursors.parse(options.cursor, listing)
-        if cursor.offset + k > self._settings.max_depth:
-            raise invalid(f"cursor: a listing can be read up to item {self._settings.max_depth}")
-        pinned = self._store.get(cursor.version)
-        if pinned is None:
-            raise cursors.expired(cursor.version)
-        return Page(pinned, None, cursor, k)
+        def job() -> bytes:
+            with refusals():
+                return self._encode(page, popular(page.snapshot, by=by, **page.asked))
 
-    def _length(self, options: ListOptions) -> int:
-        k = self._settings.default_k if options.k is None else options.k
-        if k > self._settings.max_k:
-            raise invalid(f"k = {k}: at most {self._settings.max_k}; use the cursor for more")
-        for name, ids in (("exclude", options.exclude), ("allow", options.allow or ())):
-            if len(ids) > self._settings.max_list:
-                raise invalid(f"{name}: {len(ids)} ids, at most {self._settings.max_list}")
-        return k
+        return job
 
-    def _options(self, page: Page, options: ListOptions) -> dict[str, Any]:
-        asked: dict[str, Any] = {"k": page.k, "offset": page.cursor.offset}
-        given = options.model_fields_set - {"k", "cursor", "explain", "available_at"}
-        asked |= {name: getattr(options, name) for name in given}
-        if options.explain:
-            asked["because"] = options.explain
-        moment = self._moment(page.snapshot, options.available_at)
-        if moment is not None:
-            asked["available_at"] = moment
-        return asked
+    def similar_users(self, user_id: str, k: int | None) -> Job:
+        """The users nearest to a user. The job raises Problem 404 for one that the version does not know."""
+        snapshot, length = self._pages.shown(), self._pages.length(k)
 
-    def _moment(self, snapshot: Snapshot, asked: str | None) -> float | str | None:
-        if asked is None:
-            columns = snapshot.artifact.catalogue.columns
-            return self._clock() if AVAILABLE_FROM in columns or AVAILABLE_UNTIL in columns else None
-        if asked == "now":
-            return self._clock()
-        try:
-            return float(asked)
-        except ValueError:
-            return asked
+        def job() -> bytes:
+            try:
+                return encode_users(snapshot.version, length, similar_users(snapshot, user_id, k=length))
+            except VocabularyError:
+                raise unknown("user", user_id) from None
 
-    def _encode(
-        self, page: Page, options: ListOptions, answer: Recommendations, user_id: str | None
-    ) -> bytes:
-        self._metrics.answers.labels(answer.strategy, page.variant or "").inc()
-        if options.where or options.allow is not None:
-            self._metrics.filtered.inc()
-        version = answer.version
-        recommendation_id = f"{version}.{page.variant or ''}.{self._nonce}{next(self._counter):x}"
-        head = opening(version, answer.strategy, page.variant, recommendation_id, page.k, user_id)
-        return self._encoder.encode(
-            page.snapshot, answer, head, closing(answer.skipped, self._next(page, answer))
+        return job
+
+    def users_for_item(self, item_id: str, k: int | None) -> Job:
+        """The users nearest to an item who have not seen it. The job raises Problem 404 for no such item."""
+        snapshot, length = self._pages.shown(), self._pages.length(k)
+
+        def job() -> bytes:
+            try:
+                return encode_users(snapshot.version, length, users_for_item(snapshot, item_id, k=length))
+            except VocabularyError:
+                raise unknown("item", item_id) from None
+
+        return job
+
+    def batch(self, request: BatchRequest) -> AsyncIterator[bytes]:
+        """A list for each user, one JSON line each. Raises Problem 422 before the first for a bad request."""
+        if len(request.user_ids) > self._settings.max_batch:
+            raise invalid(f"user_ids: {len(request.user_ids)} users, at most {self._settings.max_batch}")
+        if request.cursor is not None:
+            raise invalid("cursor: a batch has no pages; ask for a longer list")
+        given = request.model_fields_set - {"user_ids"}
+        options = ListOptions(**{name: getattr(request, name) for name in given})
+        self._personal(self._pages.page(options), None, Signals())  # refuse now what makes no sense
+        return self._lines(request.user_ids, options)
+
+    async def _lines(self, user_ids: Sequence[str], options: ListOptions) -> AsyncIterator[bytes]:
+        for number, user_id in enumerate(user_ids, start=1):
+            try:
+                yield await self.run(self.for_user(user_id, options)) + b"\n"
+            except Problem as problem:
+                error = orjson.loads(problem.body(""))
+                yield orjson.dumps({"user_id": user_id, "error": error}, option=orjson.OPT_APPEND_NEWLINE)
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+
+    def _personal(self, page: Page, user_id: str | None, signals: Signals) -> Recommendations:
+        """A user's list as it was published, or one that counts what came since."""
+        with refusals():
+            if user_id is not None and not signals:
+                return recommend(page.snapshot, user_id, **page.asked)
+            return recommend_session(
+                page.snapshot, signals.liked, signals.disliked, user_id=user_id, **page.asked
+            )
+
+    def _stored_signals(self, user_id: str, page: Page) -> Signals:
+        events = self._live.events_of(user_id)
+        if not events:
+            return Signals()
+        known = int(page.snapshot.artifact.data.get(EVENTS_KNOWN, 0))
+        items = page.snapshot.artifact.items
+        return from_events(
+            one for one in events if known < one.sequence <= page.cursor.through and one.item_id in items
         )
 
-    def _next(self, page: Page, answer: Recommendations) -> str | None:
-        end = page.cursor.offset + page.k
-        if len(answer.items) < page.k or end >= self._settings.max_depth:
-            return None
-        return str(Cursor(page.snapshot.version, end, page.cursor.through, page.cursor.listing))
-
-
-@contextmanager
-def _problems(item_id: str | None = None) -> Iterator[None]:
-    """What the recommender refuses, as the problems that callers get."""
-    try:
-        yield
-    except QueryError as error:
-        raise invalid(str(error)) from None
-    except VocabularyError:
-        raise unknown("item", item_id or "") from None
+    def _encode(self, page: Page, answer: Recommendations, user_id: str | None = None) -> bytes:
+        restricted = "where" in page.asked or "allow" in page.asked
+        self._metrics.answered(answer.strategy, page.variant, restricted)
+        recommendation_id = f"{answer.version}{page.mark}{self._nonce}{next(self._counter):x}"
+        head = opening(answer.version, answer.strategy, page.variant, recommendation_id, page.k, user_id)
+        tail = closing(answer.skipped, page.next(len(answer.items), self._settings.max_depth))
+        return self._encoder.encode(page.snapshot, answer, head, tail)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,26 +12,39 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cml import __version__
+from cml.event_writer import EventWriter
 from cml.events import EventStore
 from cml.registry import Registry
-from service import errors, paths
+from service import errors, openapi, paths
+from service.administration import Administration
 from service.answers import Answers
 from service.auth import Keyring
 from service.catalogue import ItemLookup
 from service.context import Context
 from service.edge import Edge
+from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.live import Live
 from service.logs import AccessLog
 from service.metrics import Metrics
-from service.openapi import describe
-from service.routes import items, lists, model, probes, users
+from service.pages import Pages
+from service.records import Records
+from service.routes import admin, events, explorer, items, lists, model, probes, recommendations, users
 from service.settings import Settings
 from service.shortcut import Shortcut
 from service.store import SnapshotStore
 from service.watch import Watch
 
-ROUTES = (users.routes, items.routes, lists.routes, model.routes, probes.routes)
+ROUTES = (
+    users.routes,
+    recommendations.routes,
+    items.routes,
+    lists.routes,
+    events.routes,
+    model.routes,
+    probes.routes,
+    explorer.routes,
+)
 
 
 class Service(FastAPI):
@@ -43,7 +55,7 @@ class Service(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
 
-    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def behind_the_edge(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the edge calls."""
         await super().__call__(scope, receive, send)
 
@@ -51,45 +63,60 @@ class Service(FastAPI):
 def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Service:
     """The service for these settings. Opens the event store, reads the key file; models load at startup."""
     paths.register()
-    metrics = Metrics()
-    registry = Registry(settings.models)
-    store = SnapshotStore(registry, metrics, verify=settings.verify)
-    live = Live(EventStore(settings.events_url) if settings.events_url else None)
-    context = Context(
-        settings=settings,
-        lifecycle=lifecycle or Lifecycle(),
-        registry=registry,
-        metrics=metrics,
-        store=store,
-        live=live,
-        answers=Answers(settings, store, live, metrics),
-        catalogue=ItemLookup(store, live),
-    )
+    context = _context(settings, lifecycle or Lifecycle())
     keyring = Keyring(settings.keys)
     log = AccessLog(settings.access_log)
-    app = _documented(context, Watch(context, keyring, log))
+    app = _routed(context, Watch(context, keyring, log))
     app.edge = Edge(
-        app.route, Shortcut(context.answers), settings=settings, keyring=keyring, metrics=metrics, log=log
+        app.behind_the_edge,
+        Shortcut(context.answers),
+        settings=settings,
+        keyring=keyring,
+        metrics=context.metrics,
+        log=log,
     )
     if settings.cors_origins:
         app.edge = _with_cors(app.edge, settings.cors_origins)
     return app
 
 
-def _documented(context: Context, watch: Watch) -> Service:
+def _context(settings: Settings, lifecycle: Lifecycle) -> Context:
+    metrics = Metrics()
+    registry = Registry(settings.models)
+    store = SnapshotStore(registry, metrics, verify=settings.verify)
+    stored = EventStore(settings.events_url) if settings.events_url else None
+    live = Live(stored)
+    pages = Pages(settings, store, live)
+    records = Records(stored)
+    return Context(
+        settings=settings,
+        lifecycle=lifecycle,
+        metrics=metrics,
+        store=store,
+        live=live,
+        pages=pages,
+        answers=Answers(settings, store, live, metrics, pages),
+        catalogue=ItemLookup(pages, live),
+        intake=Intake(settings, EventWriter(stored) if stored else None, store, metrics),
+        records=records,
+        administration=Administration(registry, store, live, records),
+    )
+
+
+def _routed(context: Context, watch: Watch) -> Service:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(await watch.start())
+        await watch.start()
         yield
-        task.cancel()
         await watch.stop()
 
     app = Service(
         title="cml-recommender", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    describe(app)
+    openapi.describe(app)
     for make_routes in ROUTES:
         app.include_router(make_routes(context))
+    app.include_router(admin.routes(context, watch))
     app.add_exception_handler(errors.Problem, errors.on_problem)
     app.add_exception_handler(HTTPException, errors.on_http_exception)
     app.add_exception_handler(RequestValidationError, errors.on_invalid)

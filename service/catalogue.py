@@ -7,21 +7,20 @@ from cml.vocabulary import UNKNOWN_ROW
 from service.encoding import split_record
 from service.errors import unknown
 from service.live import Live
+from service.pages import Pages
 from service.schemas import Item, ItemMatches
-from service.store import SnapshotStore
 
 
 class ItemLookup:
     """Items by id and by title."""
 
-    def __init__(self, store: SnapshotStore, live: Live) -> None:
-        self._store = store
+    def __init__(self, pages: Pages, live: Live) -> None:
+        self._pages = pages
         self._live = live
 
     def item(self, item_id: str) -> Item:
         """One item. Raises Problem 404 when neither the version nor the event store knows it."""
-        self._live.refresh()
-        snapshot = self._store.current
+        snapshot = self._pages.shown()
         row = snapshot.artifact.items.find(item_id)
         if row != UNKNOWN_ROW:
             return _known(snapshot, row, self._live)
@@ -35,8 +34,7 @@ class ItemLookup:
 
     def search(self, title: str, limit: int) -> ItemMatches:
         """Items whose title holds every word."""
-        self._live.refresh()
-        snapshot = self._store.current
+        snapshot = self._pages.shown()
         rows = snapshot.artifact.catalogue.search_titles(title, limit)
         return ItemMatches(
             model_version=snapshot.version, items=[_known(snapshot, row, self._live) for row in rows]

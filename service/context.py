@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cml.registry import Registry
+from service.administration import Administration
 from service.answers import Answers
 from service.catalogue import ItemLookup
+from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.live import Live
 from service.metrics import Metrics
+from service.pages import Pages
+from service.records import Records
 from service.settings import Settings
 from service.store import SnapshotStore
 
@@ -20,9 +23,12 @@ class Context:
 
     settings: Settings
     lifecycle: Lifecycle
-    registry: Registry
     metrics: Metrics
     store: SnapshotStore
     live: Live
+    pages: Pages
     answers: Answers
     catalogue: ItemLookup
+    intake: Intake
+    records: Records
+    administration: Administration

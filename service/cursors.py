@@ -1,6 +1,7 @@
 """Cursors: where a listing stands and what it was made of, so that its pages never repeat an item.
 
-A cursor pins the version, how many of the user's events count, and the options. The items on earlier pages are then exactly the first `offset` of the same ranking.
+A cursor pins the version, how many of the user's events count, and the options. The items on
+earlier pages are then exactly the first `offset` of the same ranking.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from service.errors import Problem, invalid
 from service.schemas import ListOptions
 
 _UNPAGED = {"k", "cursor"}
+_PLAIN = "plain"  # the fingerprint of no options at all, the most frequent one
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Cursor:
 
 def fingerprint(options: ListOptions) -> str:
     """Equal for options that make the same listing, whatever the page."""
+    if not options.model_fields_set - _UNPAGED:
+        return _PLAIN
     return blake2b(options.model_dump_json(exclude=_UNPAGED).encode(), digest_size=6).hexdigest()
 
 

@@ -142,7 +142,7 @@ class Edge:
         return f"{self._prefix}-{next(self._counter):x}"
 
     def _note(self, scope: Scope, exchange: _Exchange) -> None:
-        route: str = exchange.route or getattr(scope.get("route"), "path_format", UNMATCHED)
+        route = exchange.route or str(getattr(scope.get("route"), "path_format", UNMATCHED))
         seconds = time.perf_counter() - exchange.began
         self._metrics.observe(scope["method"], route, exchange.status, seconds)
         self._log.add(exchange.request_id, scope["method"], route, exchange.status, seconds, exchange.key)

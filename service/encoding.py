@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
+from cml.answers import Because, Neighbour, Recommendations, Recommended
 from cml.artifact import Artifact
-from cml.recommend import Because, Recommendations, Recommended
 from cml.snapshot import Snapshot
 
 _MOST_FRAGMENTS = 200_000  # items kept encoded per version; beyond it all are forgotten and encoded again
@@ -67,6 +67,12 @@ def closing(skipped: Sequence[str], next_cursor: str | None) -> bytes:
     return b"]," + orjson.dumps({"skipped": skipped, "next": next_cursor})[1:]
 
 
+def encode_users(version: str, k: int, users: Sequence[Neighbour]) -> bytes:
+    """A list of users; its fields are those of `service.schemas.UserList`."""
+    listed = [{"user_id": user.user_id, "distance": _rounded(user.distance)} for user in users]
+    return orjson.dumps({"model_version": version, "strategy": "nearest", "k": k, "users": listed})
+
+
 def split_record(record: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """The title and the rest of an item's metadata."""
     rest = dict(record)
@@ -83,13 +89,13 @@ def _remember(fragments: dict[int, bytes], item: Recommended) -> bytes:
 
 
 def _reasons(because: Sequence[Because]) -> bytes:
-    return orjson.dumps(
-        [
-            {
-                "item_id": reason.item_id,
-                "title": reason.record.get("title"),
-                "distance": float(f"{reason.distance:.6g}"),
-            }
-            for reason in because
-        ]
-    )
+    listed = [
+        {"item_id": one.item_id, "title": one.record.get("title"), "distance": _rounded(one.distance)}
+        for one in because
+    ]
+    return orjson.dumps(listed)
+
+
+def _rounded(distance: float) -> float:
+    """Six digits are what single precision has to say."""
+    return float(f"{distance:.6g}")

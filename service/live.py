@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from cml.errors import EventStoreError
-from cml.event_values import Event, Experiment, ItemState, Marks, user_digest
+from cml.event_values import Event, Experiment, ItemState, Marks
 from cml.events import EventStore
 
 _MOST_USERS = 100_000  # users whose events are kept in memory; beyond it all are forgotten and read again
@@ -31,9 +31,11 @@ class Live:
         self._version: int | None = None
         self._marks = Marks()
         self._events: dict[str, tuple[Event, ...]] = {}
-        self._erased: dict[str, int] = {}
+        self.erased: dict[str, int] = {}  # digest of a user id -> number of the erasure
         self.items: dict[str, ItemState] = {}
-        self.items_changed = 0  # counts up whenever `items` does: what is derived from them is keyed by it
+        self.masks_changed = (
+            0  # counts up with `items` and `erased`: what is derived from them is keyed by it
+        )
         self.experiment: Experiment | None = None
         self.refreshed_at = 0.0
         self.failure: str | None = None
@@ -53,6 +55,11 @@ class Live:
                 _log.error("answering without new events: %s", error)
             self.failure = str(error)
 
+    @property
+    def newest_event(self) -> int:
+        """Number of the last event that was taken over."""
+        return self._marks.events
+
     def events_of(self, user_id: str) -> tuple[Event, ...]:
         """The user's stored events in the order of their arrival."""
         if self._store is None or self._marks.events == 0:
@@ -69,15 +76,6 @@ class Live:
             self._events[user_id] = known
         return known
 
-    def is_erased(self, user_id: str, known_through: int) -> bool:
-        """Whether the user was erased after what a version knew, which heard of erasures `known_through`."""
-        return bool(self._erased) and self._erased.get(user_digest(user_id), 0) > known_through
-
-    @property
-    def anyone_erased(self) -> bool:
-        """Whether there is any erasure to look out for."""
-        return bool(self._erased)
-
     def _take_over(self) -> None:
         assert self._store is not None
         changes = self._store.changes(self._marks, with_users=self._version is not None)
@@ -85,9 +83,9 @@ class Live:
             self._events.pop(user_id, None)
         if changes.erased:
             self._events.clear()  # only digests are known, so any of these users may be meant
-        self._erased.update(changes.erased)
+        self.erased.update(changes.erased)
         self.items.update((state.item_id, state) for state in changes.items)
-        self.items_changed += bool(changes.items)
+        self.masks_changed += bool(changes.items or changes.erased)
         self.experiment = changes.experiment or self.experiment
         self._marks = changes.marks
         self.refreshed_at = self._clock()

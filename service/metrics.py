@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -21,6 +28,7 @@ class Metrics:
     """Everything that the service counts. One object per app, so that tests do not share counts."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each counter, which nobody asks for
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "cml_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
@@ -48,10 +56,12 @@ class Metrics:
         )
         self.index_recall = self._gauge("cml_index_recall", "Measured recall of the index in use")
         self.event_backlog = self._gauge("cml_event_backlog", "Submissions waiting to be written")
-        self.event_lag = self._gauge(
+        self.event_seen = self._gauge(
             "cml_event_seen_seconds", "When events were last looked at, seconds since 1970"
         )
         self.reload_failing = self._gauge("cml_reload_failing", "1 while CURRENT cannot be loaded")
+        self._version: str | None = None
+        self._strategies: dict[tuple[str, str | None], Counter] = {}
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -64,9 +74,21 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
+    def answered(self, strategy: str, variant: str | None, restricted: bool) -> None:
+        """Count one list, by how it was made and for whom."""
+        key = (strategy, variant)
+        found = self._strategies.get(key)
+        if found is None:
+            found = self._strategies[key] = self.answers.labels(strategy, variant or "")
+        found.inc()
+        if restricted:
+            self.filtered.inc()
+
     def in_use(self, version: str, created: float, recall: float) -> None:
         """Say which version answers now."""
-        self.model.clear()
+        if self._version is not None:
+            self.model.labels(self._version).set(0)
+        self._version = version
         self.model.labels(version).set(1)
         self.model_created.set(created)
         self.index_recall.set(recall)

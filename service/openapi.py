@@ -6,14 +6,22 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
-from service.schemas import ProblemDocument
+from service.schemas import (
+    BatchRequest,
+    EventsRequest,
+    ExperimentRequest,
+    ItemUpdate,
+    ProblemDocument,
+    SessionRequest,
+)
 
 _ABOUT = """Recommendations from one metric space: what lies near a user or an item is recommended.
 
 Every list names the `model_version` that made it, the `strategy` by which it was made, and a
-`recommendation_id` to send with the events that it leads to. Errors are problem documents (RFC 9457). Ids are any text,
-percent-encoded in paths. Where API keys are in force, send `Authorization: Bearer KEY`."""
+`recommendation_id` to send with the events that it leads to. Errors are problem documents (RFC 9457). Ids are
+any text, percent-encoded in paths. Where API keys are in force, send `Authorization: Bearer KEY`."""
 _OPEN_PATHS = ("/livez", "/readyz", "/startupz")
 
 
@@ -31,7 +39,7 @@ def describe(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(title=app.title, version=app.version, description=_ABOUT, routes=app.routes)
     components = schema.setdefault("components", {})
-    components.setdefault("schemas", {})["ProblemDocument"] = ProblemDocument.model_json_schema()
+    components.setdefault("schemas", {}).update(_read_by_hand())
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["securitySchemes"] = {
@@ -46,3 +54,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for operation in schema["paths"].get(path, {}).values():
             operation["security"] = []
     return schema
+
+
+def _read_by_hand() -> dict[str, Any]:
+    """Schemas of bodies and errors, which the framework does not see."""
+    models = (SessionRequest, BatchRequest, EventsRequest, ItemUpdate, ExperimentRequest, ProblemDocument)
+    wanted = [(model, "validation") for model in models]
+    _, definitions = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    return definitions["$defs"]

@@ -21,6 +21,7 @@ Moment = Annotated[
         max_length=40, description="`now`, ISO 8601 or seconds since 1970", examples=["2026-07-01T00:00:00Z"]
     ),
 ]
+MetadataValue = int | float | str | bool | list[str] | None
 Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Where = Annotated[
     dict[str, Any],
@@ -157,7 +158,7 @@ class ItemUpdate(Asked):
 
     hidden: bool = False
     metadata: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=100)], Any] | None,
+        dict[Annotated[str, Field(min_length=1, max_length=100)], MetadataValue] | None,
         Field(description="Replaces the named columns; others stay as published."),
     ] = None
     features: Annotated[

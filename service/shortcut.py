@@ -32,4 +32,4 @@ class Shortcut:
         if options is None or len(path) <= len(_BEFORE) + len(_AFTER):
             return None
         user_id = paths.read_id(path[len(_BEFORE) : -len(_AFTER)])
-        return TEMPLATE, self._answers.for_user(user_id, options)
+        return TEMPLATE, self._answers.for_user(user_id, options)()

@@ -7,12 +7,15 @@ cannot be loaded changes nothing except `failure`, which readiness and the metri
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from threading import Lock
 
 from cml.errors import CmlError
+from cml.event_values import ItemState
 from cml.registry import Registry
 from cml.snapshot import Snapshot
+from service.edits import with_metadata
 from service.errors import Problem
 from service.metrics import Metrics
 
@@ -27,8 +30,11 @@ class SnapshotStore:
         self._metrics = metrics
         self._verify = verify
         self._loading = Lock()
+        self._published: dict[str, Snapshot] = {}  # as loaded
+        self._shown: dict[str, Snapshot] = {}  # the same, with metadata that was changed since
         self._current: Snapshot | None = None
-        self._kept: dict[str, Snapshot] = {}
+        self._before: str | None = None
+        self._edits = 0
         self.failure: str | None = None
 
     @property
@@ -45,43 +51,52 @@ class SnapshotStore:
 
     def get(self, version: str) -> Snapshot | None:
         """A version that is in memory, or None."""
-        return self._kept.get(version)
+        return self._shown.get(version)
 
-    def refresh(self, candidate: str | None = None) -> bool:
+    def versions(self) -> tuple[str, ...]:
+        """The versions in memory."""
+        return tuple(self._shown)
+
+    def refresh(
+        self, candidate: str | None = None, items: Mapping[str, ItemState] | None = None, edits: int = 0
+    ) -> bool:
         """Load what CURRENT names, and the candidate, if that is news; True when the current one changed.
 
-        Blocks while it reads: call it from a thread of its own.
+        `items` says what was changed about items, `edits` counts the changes: when it moves, they are applied
+        again. Blocks while it reads: call it from a thread of its own.
         """
         with self._loading:
+            before = self._current
             try:
                 name = self._registry.current()
-                changed = name is not None and (self._current is None or name != self._current.version)
                 if name is not None:
-                    self._take(name, candidate)
+                    held = candidate if candidate in self._published else None
+                    self._hold(name, held, items or {}, edits)
+                    if candidate != held and candidate is not None:  # only now: it must not keep `name` away
+                        self._hold(name, candidate, items or {}, edits)
                 self._succeeded()
-                return changed
             except CmlError as error:
                 self._failed(error)
-                return False
+            return self._current is not None and (before is None or before.version != self._current.version)
 
-    def _take(self, name: str, candidate: str | None) -> None:
-        before = self._current
-        current = self._kept.get(name) or self._load(name)
-        kept = {name: current}
-        if before is not None:
-            previous = before if before.version != name else self._previous(name, candidate)
-            if previous is not None:
-                kept[previous.version] = previous
-        self._kept, self._current = self._kept | kept, current
-        if candidate is not None and candidate not in kept:
-            kept[candidate] = self._kept.get(candidate) or self._load(candidate)
-        self._kept = kept
-        if before is not current:
-            self._announce(current)
-
-    def _previous(self, name: str, candidate: str | None) -> Snapshot | None:
-        others = [snapshot for version, snapshot in self._kept.items() if version not in (name, candidate)]
-        return others[-1] if others else None
+    def _hold(self, name: str, candidate: str | None, items: Mapping[str, ItemState], edits: int) -> None:
+        """Have these versions and the one before in memory, and no others; swap when all are there."""
+        swapped = self._current is None or self._current.version != name
+        before = self._current.version if swapped and self._current is not None else self._before
+        wanted = {name, candidate or name}
+        if before is not None and before in self._published:
+            wanted.add(before)
+        published = {version: self._published.get(version) or self._load(version) for version in wanted}
+        shown = {
+            version: self._shown[version]
+            if self._edits == edits and self._published.get(version) is snapshot
+            else with_metadata(snapshot, items)
+            for version, snapshot in published.items()
+        }
+        self._published, self._shown, self._current = published, shown, shown[name]
+        self._before, self._edits = before, edits
+        if swapped:
+            self._announce(shown[name])
 
     def _load(self, name: str) -> Snapshot:
         return Snapshot.load(self._registry, name, verify=self._verify)

@@ -1,14 +1,13 @@
-"""The look around, every second or so: has CURRENT moved, have the keys changed?"""
+"""The look around, every second or so: has CURRENT moved, have items, keys or the experiment changed?"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
 
 from service.auth import Keyring
 from service.context import Context
+from service.errors import Problem
 from service.logs import AccessLog
 
 _log = logging.getLogger(__name__)
@@ -21,21 +20,34 @@ class Watch:
         self._context = context
         self._keyring = keyring
         self._access_log = log
+        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> Coroutine[Any, Any, None]:
-        """Take a first look, so that a published model answers at once; returns the rest."""
+    async def start(self) -> None:
+        """Take a first look, so that a published model answers at once; then go on looking."""
         await self.look()
         self._context.lifecycle.started = True
-        return self._keep_looking()
+        self._task = asyncio.create_task(self._keep_looking())
 
     async def look(self) -> None:
-        """Take over what changed. Reads in a thread, so requests go on meanwhile."""
-        await asyncio.to_thread(self._context.store.refresh)
+        """Take over what changed. Versions are read in a thread, so requests go on meanwhile."""
+        context, live = self._context, self._context.live
+        live.refresh()
+        candidate = None if live.experiment is None else live.experiment.candidate
+        await asyncio.to_thread(context.store.refresh, candidate, dict(live.items), live.masks_changed)
+        context.pages.masks.forget_all_but(context.store.versions())
         if self._keyring.refresh():
             _log.info("API keys taken over from the changed file")
+        context.intake.note_backlog()
+        context.metrics.event_seen.set(live.refreshed_at)
+        await self._note_exposures()
 
     async def stop(self) -> None:
-        """Write what is buffered."""
+        """Stop looking; write what is buffered."""
+        if self._task is not None:
+            self._task.cancel()
+        await self._note_exposures()
+        self._context.intake.close()
+        self._context.answers.close()
         self._access_log.flush()
 
     async def _keep_looking(self) -> None:
@@ -45,3 +57,11 @@ class Watch:
                 await self.look()
             except Exception:
                 _log.exception("the look around failed; trying again")
+
+    async def _note_exposures(self) -> None:
+        shown = self._context.pages.assignment.take_shown()
+        if shown:
+            try:
+                await asyncio.to_thread(self._context.records.expose, shown)
+            except Problem as problem:
+                _log.error("%d exposures are lost: %s", len(shown), problem.detail)

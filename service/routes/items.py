@@ -1,22 +1,25 @@
-"""`/v1/items`: look items up, find them by title, see what is similar."""
+"""`/v1/items`: look items up, find them by title, see what is near; change and hide them."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from service import bodies
 from service.context import Context
 from service.documented import problems
 from service.queries import list_options
 from service.routes.responses import raw, shaped
-from service.schemas import Item, ItemList, ItemMatches, ListOptions
+from service.schemas import Item, ItemList, ItemMatches, ItemUpdate, ListOptions, UserList
 
 ItemId = Annotated[
     str, Path(description="Any text, percent-encoded as one path segment.", examples=["0133093"])
 ]
 Options = Annotated[ListOptions, Depends(list_options)]
+Length = Annotated[int | None, Query(ge=1, description="Length of the list.", examples=[10])]
 
 
 def routes(context: Context) -> APIRouter:
@@ -36,11 +39,45 @@ def routes(context: Context) -> APIRouter:
     @router.get("/{item_id:id}/similar", response_model=ItemList, responses=problems(404, 410))
     async def similar_items(item_id: ItemId, options: Options) -> Response:
         """The items nearest to this one, nearest first."""
-        return raw(context.answers.similar(item_id, options))
+        return raw(await context.answers.run(context.answers.similar_items(item_id, options)))
+
+    @router.get("/{item_id:id}/users", response_model=UserList, responses=problems(404))
+    async def users_for_an_item(item_id: ItemId, k: Length = None) -> Response:
+        """The users nearest to this item who have not seen it, nearest first: whom to tell about it."""
+        return raw(await context.answers.run(context.answers.users_for_item(item_id, k)))
+
+    @router.put("/{item_id:id}/hidden", response_model=Item, responses=problems())
+    async def hide_an_item(item_id: ItemId) -> Response:
+        """From now on no list holds the item. It can still be looked up."""
+        await asyncio.to_thread(context.records.hide_item, item_id, True)
+        return shaped(context.catalogue.item(item_id))
+
+    @router.delete("/{item_id:id}/hidden", response_model=Item, responses=problems())
+    async def show_an_item(item_id: ItemId) -> Response:
+        """Undo hiding."""
+        await asyncio.to_thread(context.records.hide_item, item_id, False)
+        return shaped(context.catalogue.item(item_id))
 
     @router.get("/{item_id:id}", response_model=Item, responses=problems(404))
     async def look_up_an_item(item_id: ItemId) -> Response:
         """What is known about an item."""
+        return shaped(context.catalogue.item(item_id))
+
+    @router.put(
+        "/{item_id:id}",
+        response_model=Item,
+        responses=problems(body=True),
+        openapi_extra=bodies.documented(ItemUpdate),
+    )
+    async def change_an_item(item_id: ItemId, request: Request) -> Response:
+        """Replace what is said about an item since publishing.
+
+        Hiding counts at once; metadata counts in answers, filters and the title search after a moment. An
+        item that the version in use does not know is kept for the next one.
+        """
+        update = await bodies.read(request, ItemUpdate)
+        snapshot = context.store.current
+        await asyncio.to_thread(context.records.put_item, item_id, update, snapshot)
         return shaped(context.catalogue.item(item_id))
 
     return router

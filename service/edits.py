@@ -1,0 +1,98 @@
+"""A snapshot as it must be shown now: without erased users and hidden items, with metadata that was changed.
+
+Masks are cheap and made before an answer. Changed metadata makes a new catalogue, so that filters and the
+title search follow; that is done aside and takes effect when it is ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cml.catalogue import Catalogue
+from cml.errors import DataError
+from cml.event_values import ItemState
+from cml.snapshot import Snapshot
+from cml.vocabulary import UNKNOWN_ROW
+from service.live import Live
+
+ERASURES_KNOWN = "erasures_through"  # in a manifest's data: the last erasure that its training data left out
+
+
+@dataclass(frozen=True, slots=True)
+class _Masked:
+    stamp: int
+    base: Snapshot
+    shown: Snapshot
+
+
+class Masks:
+    """Masks snapshots by what is live; keeps one masked form of each version."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._masked: dict[str, _Masked] = {}
+
+    def apply(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot as it must be shown now."""
+        stamp = self._live.masks_changed
+        if not stamp:
+            return snapshot
+        known = self._masked.get(snapshot.version)
+        if known is None or known.stamp != stamp or known.base is not snapshot:
+            known = self._masked[snapshot.version] = _Masked(stamp, snapshot, self._mask(snapshot))
+        return known.shown
+
+    def forget_all_but(self, versions: tuple[str, ...]) -> None:
+        """Let go of versions that left memory."""
+        self._masked = {name: masked for name, masked in self._masked.items() if name in versions}
+
+    def _mask(self, snapshot: Snapshot) -> Snapshot:
+        known_through = int(snapshot.artifact.data.get(ERASURES_KNOWN, 0))
+        users = snapshot.artifact.users
+        erased = [
+            user_id
+            for digest, sequence in self._live.erased.items()
+            if sequence > known_through
+            for user_id in users.with_hash(int(digest, 16))
+        ]
+        hidden = [state.item_id for state in self._live.items.values() if state.hidden]
+        return snapshot.masked(erased=erased, hidden=hidden) if erased or hidden else snapshot
+
+
+def with_metadata(snapshot: Snapshot, items: Mapping[str, ItemState]) -> Snapshot:
+    """The version with the changed metadata of its items; the same object when there is none."""
+    changed = {
+        row: state.metadata
+        for state in items.values()
+        if state.metadata and (row := snapshot.artifact.items.find(state.item_id)) != UNKNOWN_ROW
+    }
+    if not changed:
+        return snapshot
+    catalogue = _changed(snapshot.artifact.catalogue, changed)
+    return Snapshot(replace(snapshot.artifact, catalogue=catalogue), snapshot.version)
+
+
+def _changed(catalogue: Catalogue, changed: Mapping[int, Mapping[str, Any]]) -> Catalogue:
+    kinds = {name: column.kind for name, column in catalogue.columns.items()}
+    columns: dict[str, list[Any]] = {
+        name: [column.value(row) for row in range(catalogue.n_items)]
+        for name, column in catalogue.columns.items()
+    }
+    for row, metadata in changed.items():
+        for name, value in metadata.items():
+            if misfit(name, value, catalogue):
+                continue  # said of another version, whose column was of another kind
+            columns.setdefault(name, [None] * catalogue.n_items)[row] = value
+    return Catalogue.from_columns(catalogue.n_items, columns, kinds)
+
+
+def misfit(name: str, value: Any, catalogue: Catalogue) -> str | None:
+    """Why the value cannot stand in the column of this name; None when it can."""
+    column = catalogue.columns.get(name)
+    try:
+        Catalogue.from_columns(1, {name: [value]}, {name: column.kind} if column else None)
+    except DataError as error:
+        return str(error)
+    return None

@@ -1,0 +1,97 @@
+"""What is stored beside the model: events, what was said about items, experiments. Shown, changed, erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cml.errors import EventStoreError
+from cml.event_values import Event, Experiment, ItemState
+from cml.events import EventStore
+from cml.snapshot import Snapshot
+from cml.vocabulary import UNKNOWN_ROW
+from service.edits import misfit
+from service.errors import Problem, invalid, unknown
+from service.intake import events_off, unavailable
+from service.schemas import Erased, ExperimentRequest, ItemUpdate, StoredEvent, User
+
+
+class Records:
+    """Reads and writes the event store on request. Blocking: call it from a thread."""
+
+    def __init__(self, store: EventStore | None) -> None:
+        self._store = store
+
+    def user(self, user_id: str, snapshot: Snapshot) -> User:
+        """Everything known about a user. Raises Problem 404 when that is nothing."""
+        with self._open() as store:
+            events = store.events_of(user_id)
+        row = snapshot.user_row(user_id)
+        if row == UNKNOWN_ROW and not events:
+            raise unknown("user", user_id)
+        items = snapshot.artifact.items
+        trained = [] if row == UNKNOWN_ROW else [items[item_row] for item_row in snapshot.seen_rows(row)]
+        return User(
+            user_id=user_id,
+            in_model=row != UNKNOWN_ROW,
+            trained_on=trained,
+            events=[_shown(event) for event in events],
+        )
+
+    def erase(self, user_id: str) -> Erased:
+        """Erase a user; from now on no answer knows them. Erasing again, or somebody unknown, is no error."""
+        with self._open() as store:
+            return Erased(user_id=user_id, events=store.erase(user_id))
+
+    def put_item(self, item_id: str, update: ItemUpdate, snapshot: Snapshot) -> None:
+        """Replace what is said about an item. Raises Problem 422 for metadata that does not fit."""
+        for name, value in (update.metadata or {}).items():
+            if reason := misfit(name, value, snapshot.artifact.catalogue):
+                raise invalid(reason)
+        features = None if update.features is None else tuple(update.features)
+        with self._open() as store:
+            store.put_item(ItemState(item_id, update.hidden, update.metadata, features))
+
+    def hide_item(self, item_id: str, hidden: bool) -> None:
+        """Hide or show an item, leaving the rest of what is said about it."""
+        with self._open() as store:
+            said = store.item(item_id) or ItemState(item_id)
+            store.put_item(ItemState(item_id, hidden, said.metadata, said.features))
+
+    def start_experiment(self, request: ExperimentRequest) -> None:
+        """From now on a share of the users gets the candidate."""
+        with self._open() as store:
+            store.decide(Experiment(request.name, request.candidate, request.share))
+
+    def end_experiment(self) -> None:
+        """From now on everybody gets the current version. Raises Problem 409 when no experiment runs."""
+        with self._open() as store:
+            running = store.experiment()
+            if running is None or running.candidate is None:
+                raise Problem(409, "no-experiment", "No experiment", "no experiment runs")
+            store.decide(Experiment(running.name, None, 0.0))
+
+    def expose(self, counts: dict[tuple[str, str, str], int]) -> None:
+        """Add to the number of lists shown in an experiment."""
+        with self._open() as store:
+            store.expose(counts)
+
+    @contextmanager
+    def _open(self) -> Iterator[EventStore]:
+        if self._store is None:
+            raise events_off()
+        try:
+            yield self._store
+        except EventStoreError as error:
+            raise unavailable(error) from error
+
+
+def _shown(event: Event) -> StoredEvent:
+    return StoredEvent(
+        event_id=event.event_id,
+        item_id=event.item_id,
+        type=event.type,
+        weight=event.weight,
+        time=event.occurred_at,
+        recommendation_id=event.recommendation_id,
+    )
