@@ -74,8 +74,8 @@ def score(rows: NDArray[np.int32], held_out: HeldOut, ks: Sequence[int]) -> Eval
     """Judge lists (n, at least max(ks)) of item rows, -1 padded, one for each user of `held_out`."""
     if not len(held_out):
         raise DataError(
-            f"nobody to evaluate on: the model does not know {held_out.unknown_users:,} of the held-out users "
-            f"and has seen {held_out.already_seen:,} of the held-out pairs; check that the file is the right one"
+            f"nobody to evaluate on: {held_out.unknown_users:,} held-out users are unknown to the model and "
+            f"{held_out.already_seen:,} held-out pairs were seen before; check that the files are right"
         )
     ks = sorted(set(ks))
     counts = held_out.counts

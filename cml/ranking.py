@@ -38,12 +38,13 @@ def top_unseen(
     out. Users with fewer than k unseen items pad with -1. Of items at equal computed distance the lower row
     comes first. Memory beyond the result: a copy of the items and about twice `TILE_BYTES`.
     """
-    users, items = _points(users), _points(items)
-    _check(users.shape[0], items.shape[0], seen, k)
+    users = _points(users)
+    _check(len(users), len(items), seen, k)
     workers = _workers(users, threads)
     width = min(TILE_ITEMS, len(items)) + MAX_GROUP  # room to fill up the last group
     size = _block_users(len(users), width, workers)
-    chunks = [_chunk(items, start, k) for start in range(0, len(items), TILE_ITEMS)]
+    starts = range(0, len(items), TILE_ITEMS)
+    chunks = [_chunk(_points(items[start : start + TILE_ITEMS]), start, k) for start in starts]
 
     def ranker() -> RankBlock:
         tile = torch.empty(size * width, device=users.device)  # made once a thread: fresh pages are slow
@@ -76,6 +77,8 @@ def top_unseen_by(
 
 
 def _points(values: NDArray | Tensor) -> Tensor:
+    if isinstance(values, np.ndarray) and not values.flags.writeable:
+        values = values.copy()  # torch warns about arrays that it might write to
     points = torch.as_tensor(values, dtype=torch.float32).detach()
     if not torch.isfinite(points).all():
         raise ValueError("vectors to rank hold NaN or infinity; the model that made them has diverged")
@@ -137,7 +140,6 @@ class _Chunk:
 
 def _chunk(items: Tensor, start: int, k: int) -> _Chunk:
     # In this order the maximum over a group is a maximum over long runs, which costs next to nothing.
-    items = items[start : start + TILE_ITEMS]
     offsets = items.square().sum(1, keepdim=True).mul_(-0.5)
     group = _group_size(len(items), k)
     missing = -len(items) % group
