@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal
 from zlib import crc32
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from cml.errors import ConfigError
 
@@ -48,25 +56,42 @@ class SplitConfig(Section):
 
 
 class ModelConfig(Section):
-    """The shape of the metric space."""
+    """The shape of the metric space, and where training starts in it."""
 
     dim: PositiveInt = 128
-    radius: PositiveFloat = 1.0  # of the ball that holds every vector [CML-5]
+    radius: PositiveFloat | None = 1.0  # of the ball that holds every vector [CML-5]; None: unconstrained
+    start: Literal["random"] = "random"
 
 
 class TrainConfig(Section):
-    """What is minimised and how. Distances in losses are squared; loss terms are means over positives."""
+    """What is minimised and how.
 
-    loss: Literal["smooth-warp", "warp"] = "smooth-warp"
+    A step minimises the sum of its positives' losses, plus `covariance` times their number times [CML-4].
+    """
+
+    loss: Literal["smooth-warp", "warp", "contrastive", "triplet", "improved-triplet", "lmnn"] = "smooth-warp"
     temperature: PositiveFloat = 0.3  # of smooth WARP [CML-6], in squared distance
-    margin: PositiveFloat = 0.5  # of the hinge losses, in squared distance
-    pool: PositiveInt = 4096  # items drawn per batch as shared negatives; at most the catalogue
+    margin: PositiveFloat = 0.5  # of the other losses; squared distance, plain for contrastive
+    rank: Literal["exact", "parallel", "sequential"] = "parallel"  # estimator of the rank weight [CML-2]
+    impostor: Literal["hardest", "first", "mean"] = "mean"  # which negatives carry the gradient of "warp"
+    squared: bool = True  # triplet losses on squared (default) or plain distances
+    push: Fraction = 0.5  # share of the push term in LMNN [ML-4]
+    negatives: Literal["shared", "per-pair", "all"] = "shared"  # one pool a step, draws a positive, the catalogue
+    pool: PositiveInt = 4096  # items in a shared pool; at most the catalogue
+    draws: PositiveInt = 20  # negatives drawn for each positive with "per-pair"
+    popularity_power: NonNegativeFloat = 0.0  # negatives drawn in proportion to likes to this power
+    user_power: Annotated[float, Field(ge=0, le=1)] = 0.5  # a user's pairs weigh likes ** -power; 1: users are equal
     covariance: NonNegativeFloat = 0.0  # weight of [CML-4]
-    learning_rate: PositiveFloat = 0.1
-    batch_size: PositiveInt = 2048
+    batch: Literal["pairs", "users"] = "pairs"  # a step takes random pairs, or whole users
+    batch_size: PositiveInt = 4096  # positives in a step
+    optimizer: Literal["adagrad", "adam"] = "adagrad"
+    learning_rate: PositiveFloat = 0.1  # of items
+    user_rate: PositiveFloat = 1.0  # times the learning rate for users
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # over the epochs allowed
     epochs: PositiveInt = 60
     patience: PositiveInt = 5  # validations without improvement before training stops
     metric: str = "ndcg@10"  # validation metric that chooses the epoch
+    gradient: Literal["analytic", "autograd"] = "analytic"  # autograd: the slow, readable reference
 
 
 class PublishConfig(Section):
@@ -111,7 +136,9 @@ def load_config(path: Path | None = None, overrides: tuple[str, ...] = (), **top
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting {where} = {first['input']!r}: {first['msg']}; see docs/configuration.md") from None
+        raise ConfigError(
+            f"setting {where} = {first['input']!r}: {first['msg']}; see docs/configuration.md"
+        ) from None
 
 
 def settings() -> dict[str, Any]:

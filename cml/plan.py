@@ -1,0 +1,103 @@
+"""A training run made ready: configuration turned into the parts that do the work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cml.config import RunConfig, TrainConfig
+from cml.dataset import Dataset
+from cml.engine import Engine
+from cml.errors import TrainingError
+from cml.objectives import make_objective
+from cml.optimizers import OPTIMIZERS
+from cml.sampling import (
+    Batch,
+    Interacted,
+    PerPair,
+    SharedPool,
+    batches_of_pairs,
+    batches_of_users,
+    popularity_probability,
+)
+from cml.space import Space
+from cml.start import starting_space
+
+
+@dataclass
+class Plan:
+    """The parts of a run. `rng` and the space are what steps change; the rest stays as made."""
+
+    space: Space
+    engine: Engine
+    negatives: SharedPool | PerPair
+    rng: np.random.Generator
+    schedule: Callable[[int], float]  # epochs done -> factor of the learning rate
+    learning_rate: float
+    batches: Callable[[], Iterator[Batch]]
+    user_weights: NDArray[np.float32]  # (n_users,)
+
+    @classmethod
+    def of(cls, train: Dataset, config: RunConfig, start: Space | None) -> Plan:
+        """Raises TrainingError when there is nothing to learn from."""
+        positives = train.positives()
+        if not positives.nnz:
+            raise TrainingError("no liked pair to learn from; check data.like_threshold and the file")
+        settings = config.train
+        if start is None:
+            start = starting_space(positives, config.model, config.rng("start"))
+        space = start.copy().to(config.device)
+        optimizer = OPTIMIZERS[settings.optimizer]
+        rng = config.rng("steps")
+        make = batches_of_users if settings.batch == "users" else batches_of_pairs
+        return cls(
+            space=space,
+            engine=Engine(
+                space,
+                make_objective(settings),
+                optimizer(space.users, space.radius, settings.learning_rate * settings.user_rate),
+                optimizer(space.items, space.radius, settings.learning_rate),
+                covariance=settings.covariance,
+                margin=0.0 if settings.loss == "smooth-warp" else settings.margin,
+                analytic=settings.gradient == "analytic",
+            ),
+            negatives=_negatives(train, settings),
+            rng=rng,
+            schedule=SCHEDULES[settings.schedule](settings.epochs),
+            learning_rate=settings.learning_rate,
+            batches=lambda: make(positives, settings.batch_size, rng),
+            user_weights=_user_weights(np.diff(positives.indptr), settings.user_power),
+        )
+
+    def weights(self, batch: Batch) -> Tensor:
+        """Weight of each positive: of the interaction, times its user's."""
+        weights = batch.weights * self.user_weights[batch.users[batch.owner]]
+        return torch.from_numpy(weights).to(self.space.users.device)
+
+
+def _negatives(train: Dataset, settings: TrainConfig) -> SharedPool | PerPair:
+    interacted = Interacted(train.seen(), train.dislikes())
+    probability = popularity_probability(train.positives(), settings.popularity_power)
+    if settings.negatives == "per-pair":
+        return PerPair(settings.draws, interacted, probability)
+    size = train.n_items if settings.negatives == "all" else settings.pool
+    return SharedPool(size, interacted, probability)
+
+
+def _user_weights(likes: NDArray[np.integer], power: float) -> NDArray[np.float32]:
+    """`likes ** -power`, scaled so that the mean over all positives is 1: (n_users,), 0 for users without any."""
+    raw = np.where(likes > 0, np.maximum(likes, 1).astype(np.float64) ** -power, 0.0)
+    return (raw * likes.sum() / (raw * likes).sum()).astype(np.float32)
+
+
+SCHEDULES: dict[str, Callable[[int], Callable[[int], float]]] = {
+    "constant": lambda _: lambda _: 1.0,
+    "linear": lambda epochs: lambda done: 1 - done / epochs,
+    "cosine": lambda epochs: lambda done: (1 + math.cos(math.pi * done / epochs)) / 2,
+}
