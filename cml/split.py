@@ -45,8 +45,9 @@ def split(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Sp
     leave-last: each user's `n` latest liked pairs; users with at most `n` keep all of theirs in training.
         Liked pairs of unknown time count as the earliest. Equal times are ordered by a fixed hash of the item
         id: neither the order of the file nor of the ids matters.
-    time: the latest `ratio` of all pairs of known time, pairs of one instant staying together. Nothing at or
-        after that instant stays in training: its unliked pairs, and pairs of unknown time, are dropped.
+    time: the latest `ratio` of all pairs of known time, rounded half up; pairs of one instant stay together.
+        Nothing at or after that instant stays in training: unliked pairs from there on, and pairs of unknown
+        time, are dropped.
 
     Only "random" draws from `rng`.
     """
@@ -103,7 +104,7 @@ def _by_time(dataset: Dataset, ratio: float) -> Split:
             "split time needs timestamps, and no pair has one; "
             "name their column with --timestamp-column or choose --set split.method=random"
         )
-    instant = known[min(int(np.ceil(len(known) * (1 - ratio))), len(known) - 1)]
+    instant = known[-max(1, int(len(known) * ratio + 0.5))]
     past, future = dataset.timestamps < instant, dataset.timestamps >= instant
     held = future & dataset.liked
     return Split(dataset.take(past), dataset.take(held), dropped=int(len(dataset) - past.sum() - held.sum()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 import orjson
 
-from cml.commands.options import ReadingFlags, reading_options
+from cml.commands.options import ReadingFlags, items_options, reading_options
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -26,17 +26,25 @@ def command() -> None:
 
 @command.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
-@click.option("--items", type=FILE, default=None, help="Check an item table against the interactions, too.")
+@items_options
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(files: tuple[Path, ...], items: Path | None, reading: ReadingFlags, as_json: bool) -> None:
+def check(
+    files: tuple[Path, ...],
+    items: Path | None,
+    item_kinds: dict[str, str],
+    reading: ReadingFlags,
+    as_json: bool,
+) -> None:
     """Read FILE... as training would, and say what is in them and what cannot be used."""
     from cml.items import read_item_table
     from cml.reading import read_interactions
     from cml.summary import summarise
 
     read = read_interactions(files, reading.applied_to(), strict=reading.strict)
-    table = read_item_table(items, read.dataset.items, strict=reading.strict).report if items else None
+    table = None
+    if items:
+        table = read_item_table(items, read.dataset.items, kinds=item_kinds, strict=reading.strict).report
     summary = summarise(read.dataset)
     if as_json:
         found = {"reading": read.report.as_dict(), "summary": summary}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -66,3 +67,32 @@ def reading_options(command: Command) -> Command:
         flag = "--" + name.replace("_", "-")
         decorated = click.option(flag, name, type=kind, default=None, help=text + shown)(decorated)
     return decorated
+
+
+def items_options(command: Command) -> Command:
+    """Add the options for an item table; the command gets them as `items` (a path or None) and `item_kinds`."""
+    table = click.option(
+        "--items",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="Item table: titles, and columns to filter by.",
+    )
+    kinds = click.option(
+        "--item-kind",
+        "item_kinds",
+        multiple=True,
+        callback=_kinds,
+        metavar="COLUMN=KIND",
+        help="Read a column of the item table as text, tags, number or date.",
+    )
+    return table(kinds(command))
+
+
+def _kinds(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    for text in given:
+        column, separator, kind = text.rpartition("=")
+        if not separator:
+            raise click.BadParameter(f"{text!r}: expected COLUMN=KIND, for example --item-kind note=text")
+        kinds[column] = kind
+    return kinds

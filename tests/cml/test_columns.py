@@ -76,6 +76,13 @@ def test_an_iso_time_is_the_same_moment_as_in_pythons_own_words(moment):
     assert second_of(moment.isoformat()) == pytest.approx(expected, abs=1e-4)
 
 
+def test_offsets_may_differ_within_a_column():
+    texts = ["2013-04-01T02:00:00+02:00", "2013-04-01", "2013-03-31T19:00:00-05:00", "1364774400"]
+    values, wrong = seconds(column(texts))
+    assert values.tolist() == [1364774400.0] * 4
+    assert not wrong.any()
+
+
 def test_missing_times_are_missing_and_not_wrong():
     values, wrong = seconds(column([None, "5"]))
     assert np.isnan(values[0])

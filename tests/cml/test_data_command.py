@@ -56,6 +56,14 @@ def test_check_describes_the_bundled_films():
     assert "title (text), year (number), genres (tags)" in result.stdout
 
 
+def test_kinds_of_item_columns_can_be_given(tmp_path):
+    pairs = write_text(tmp_path / "x.csv", "user_id,item_id\nann,x\n")
+    items = write_text(tmp_path / "i.csv", "item_id,code\nx,12\n")
+    kinds = json.loads(run("check", pairs, "--items", items, "--item-kind", "code=text", "--json").stdout)
+    assert kinds["items"]["kinds"] == {"code": "text"}
+    assert "expected COLUMN=KIND" in run("check", pairs, "--items", items, "--item-kind", "text").output
+
+
 def test_check_strict_refuses():
     result = run("check", "no-such-file.csv", "--strict")
     assert isinstance(result.exception, DataError)

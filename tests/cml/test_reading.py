@@ -307,11 +307,12 @@ def test_thresholds_that_contradict_each_other_or_the_data_are_refused(tmp_path)
 
 def test_rare_users_and_items_are_left_out_together_with_their_ids(tmp_path):
     rows = [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"), ("c", "x"), ("a", "z")]
-    path = write_rows(tmp_path / "x.csv", ["user_id", "item_id"], rows)
+    path = write_rows(tmp_path / "x.csv", ["user_id", "item_id"], [*rows, ("a", ""), ("a", "z")])
     reading = read(path, DataConfig(min_user_interactions=2, min_item_interactions=2))
     assert pairs_of(reading.dataset) == rows[:4]
     assert (list(reading.dataset.users), list(reading.dataset.items)) == (["a", "b"], ["x", "y"])
     report = reading.report
+    assert report.rows == len(report.rejects) + report.merged + report.dropped_pairs + report.pairs == 8
     assert (report.dropped_pairs, report.dropped_users, report.dropped_items) == (2, 1, 1)
     with pytest.raises(DataError, match="lower --min-user-interactions"):
         read(path, DataConfig(min_user_interactions=4))

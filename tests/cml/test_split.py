@@ -125,6 +125,13 @@ def test_time_holds_out_the_latest_ratio_of_all_pairs():
     assert sorted(result.held_out.timestamps.tolist()) == list(range(75, 100))
 
 
+@pytest.mark.parametrize("ratio", [0.01, 0.1, 0.29, 0.45, 0.55, 0.99])
+def test_time_counts_exactly_in_spite_of_binary_fractions(ratio):
+    dataset = dataset_of([(0, n) for n in range(100)], timestamps=np.arange(100.0))
+    held = split(dataset, SplitConfig(method="time", ratio=ratio), rng()).held_out
+    assert len(held) == round(100 * ratio)
+
+
 def test_time_keeps_one_instant_together_and_drops_what_cannot_be_placed():
     times = [1.0, 2.0, 3.0, 3.0, 3.0, np.nan]
     liked = [True, True, True, True, False, True]
