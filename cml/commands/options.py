@@ -70,7 +70,7 @@ def reading_options(command: Command) -> Command:
 
 
 def items_options(command: Command) -> Command:
-    """Add the options for an item table; the command gets them as `items` (a path or None) and `item_kinds`."""
+    """Add the options for an item table; the command gets `items` (a path or None) and `item_kinds`."""
     table = click.option(
         "--items",
         type=click.Path(path_type=Path),
