@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,16 @@ class HeldOut:
 
     def __len__(self) -> int:
         return len(self.user_rows)
+
+    def take(self, rows: NDArray[np.int64]) -> HeldOut:
+        """Some of the users, by position here; what was counted of the others stays counted."""
+        return replace(
+            self,
+            **{
+                name: getattr(self, name)[rows]
+                for name in ("user_rows", "source_rows", "seen", "targets", "missing")
+            },
+        )
 
     @property
     def counts(self) -> NDArray[np.int64]:
