@@ -31,6 +31,7 @@ from adversarial.adaptation import AdaptedNetwork, LoopSettings, Record, TaskLos
 from adversarial.alignments import AlignmentSettings, make_alignment
 from adversarial.errors import ModelError, SettingError
 from adversarial.networks import mlp
+from adversarial.scaling import SCALES
 from adversarial.sparse_rows import FeatureTable
 from adversarial.validation import BestState, adaptation_bound, held_out_rows, proxy_a_distance
 
@@ -54,6 +55,7 @@ class _DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     learning_rate, critic_learning_rate: of Adam for extractor and head, and for the critic.
     l2: half the squared norm of extractor and head weights costs this much.
     head: a module from features (batch, hidden[-1]) to outputs; a copy is trained. None: one linear layer.
+    scale: "none" takes features as they are, "log" takes sign(x) log(1 + |x|), for word counts.
     validation_fraction: share of rows of both domains held out to pick the best state (see `validation`);
         0 trains on everything and keeps the last state.
     record_every: steps between two entries of `history_`, and two looks at the held-out rows.
@@ -75,6 +77,7 @@ class _DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         critic_learning_rate: float = 1e-4,
         l2: float = 1e-4,
         head: nn.Module | None = None,
+        scale: str = "none",
         validation_fraction: float = 0.0,
         record_every: int = 100,
         random_state: Any = None,
@@ -91,6 +94,7 @@ class _DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.critic_learning_rate = critic_learning_rate
         self.l2 = l2
         self.head = head
+        self.scale = scale
         self.validation_fraction = validation_fraction
         self.record_every = record_every
         self.random_state = random_state
@@ -118,7 +122,7 @@ class _DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         alignment = make_alignment(
             "source-only" if alone else self.method, self._alignment_settings(), self.hidden[-1], randomness
         )
-        source, target = FeatureTable(X), FeatureTable(Xt)
+        source, target = FeatureTable(SCALES[self.scale](X)), FeatureTable(SCALES[self.scale](Xt))
         judge = None
         if self.validation_fraction > 0:
             rng = np.random.default_rng(seed)
@@ -164,7 +168,7 @@ class _DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _chunks(self, X: Features) -> Iterator[Any]:
         check_is_fitted(self, "network_")
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        table = FeatureTable(X)
+        table = FeatureTable(SCALES[self.scale](X))
         return (table.take(rows) for rows in torch.arange(len(table)).split(_CHUNK))
 
     def _alignment_settings(self) -> AlignmentSettings:
@@ -306,6 +310,8 @@ def _check_settings(estimator: _DomainAdapter) -> None:
     for name in ("steps", "batch_size", "record_every"):
         if getattr(estimator, name) < 1:
             raise SettingError(f"{name} is {getattr(estimator, name)}; it has to be at least 1")
+    if estimator.scale not in SCALES:
+        raise SettingError(f"no scale named {estimator.scale!r}; there are {', '.join(SCALES)}")
     if not estimator.hidden:
         raise SettingError("hidden is empty; the extractor needs at least one layer")
 

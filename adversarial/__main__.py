@@ -1,0 +1,5 @@
+"""`python -m adversarial` is the `adversarial` command."""
+
+from adversarial.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""One module per command of `adversarial`; each is imported when it is called."""

@@ -1,0 +1,53 @@
+"""`adversarial evaluate`: fit a method on two domains and judge it on labelled rows of the target."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adversarial import tables
+from adversarial.commands.options import TableFile, make_estimator, reading, table_options, training_options
+from adversarial.wdgrl import DomainAdaptedClassifier
+
+
+@click.command()
+@training_options
+@table_options
+@click.option("--test", type=TableFile, required=True, help="Labelled rows of the target, for judging only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(source: Path, target: Path, test: Path, as_json: bool, **options: Any) -> None:
+    """Fit a method on SOURCE and TARGET and report its accuracy on TEST.
+
+    Labels of the target are never trained on, and labels of TEST are only counted against.
+    """
+    from_source, from_target, judged = tables.read_together([source, target, test], **reading(options))
+    labels, answers = from_source.require_labels(source), judged.require_labels(test)
+    estimator = make_estimator(DomainAdaptedClassifier, options)
+    started, cpu = time.perf_counter(), time.process_time()
+    estimator.fit(from_source.features, labels, from_target.features)
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    result = {
+        "method": options["method"],
+        "accuracy": float(estimator.score(judged.features, answers)),
+        "steps": options["steps"],
+        "seed": options["seed"],
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu_seconds, 3),
+        "source": str(source),
+        "target": str(target),
+        "test": str(test),
+        "rows": {"source": len(labels), "target": from_target.features.shape[0], "test": len(answers)},
+        "features": int(from_source.features.shape[1]),
+        "settings": {k: v for k, v in estimator.get_params().items() if k not in ("head", "random_state")},
+    }
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(
+        f"{options['method']}: accuracy {result['accuracy']:.4f} on {len(answers)} rows of {test} "
+        f"after {options['steps']} steps, seed {options['seed']}, {seconds:.1f} s"
+    )
