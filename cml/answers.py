@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Because(NamedTuple):
@@ -25,16 +30,28 @@ class Recommended(NamedTuple):
     because: tuple[Because, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recommendations:
-    """A list with what it takes to understand it: version, strategy, length asked for, skipped ids."""
+    """A list with what it takes to understand it: version, strategy, length asked for, skipped ids.
+
+    `rows` and `values` say which items and how near (or how good) they are; `items`, the same with ids and
+    metadata, is made when it is first asked for.
+    """
 
     version: str
     strategy: str
     k: int
     offset: int
-    items: list[Recommended]
+    rows: NDArray[np.integer]  # (n,) for callers that keep something per item; they never leave the process
+    values: NDArray[np.floating]  # (n,) plain distances, or scores where `by_distance` is false
+    by_distance: bool
+    describe: Callable[[], list[Recommended]]
     skipped: tuple[str, ...] = ()  # ids in the request that the version does not know
+
+    @cached_property
+    def items(self) -> list[Recommended]:
+        """The listed items, described."""
+        return self.describe()
 
 
 class Neighbour(NamedTuple):

@@ -55,14 +55,21 @@ def answer(
 ) -> Recommendations:
     """One page of a ranking; `own` are the user's items among which reasons are looked for."""
     rows, distances = _page(snapshot, query, ranking)
-    items = []
-    for row, distance in zip(rows.tolist(), distances.tolist(), strict=True):
-        if row == NO_ROW:
-            break
-        item_id, record = snapshot.card(row)
-        reasons = () if own is None or not query.because else because(snapshot, own, row, query.because)
-        items.append(Recommended(item_id, row, distance, None, record, reasons))
-    return Recommendations(snapshot.version, strategy, query.k, query.offset, items, skipped)
+    if len(rows) and rows[-1] == NO_ROW:
+        listed = rows != NO_ROW
+        rows, distances = rows[listed], distances[listed]
+
+    def describe() -> list[Recommended]:
+        items = []
+        for row, distance in zip(rows.tolist(), distances.tolist(), strict=True):
+            item_id, record = snapshot.card(row)
+            reasons = () if own is None or not query.because else because(snapshot, own, row, query.because)
+            items.append(Recommended(item_id, row, distance, None, record, reasons))
+        return items
+
+    return Recommendations(
+        snapshot.version, strategy, query.k, query.offset, rows, distances, True, describe, skipped
+    )
 
 
 def because(snapshot: Snapshot, own: NDArray[np.integer], item_row: int, n: int) -> tuple[Because, ...]:
@@ -85,8 +92,8 @@ def _needed(query: Query) -> int:
 def _page(snapshot: Snapshot, query: Query, ranking: Ranking) -> Ranking:
     rows, distances = ranking
     if query.max_distance is not None:
-        near = int(np.searchsorted(distances, query.max_distance, side="right"))
-        rows, distances = rows[:near], distances[:near]
+        near = distances <= query.max_distance
+        rows, distances = rows[near], distances[near]
     if query.diversity:
         pool = rows[:POOL]
         pool = pool[pool != NO_ROW]

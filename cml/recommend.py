@@ -162,11 +162,18 @@ def _everybody(
 ) -> Recommendations:
     order = snapshot.order(by)
     rows = selection.first(order.rows, query.end)[query.offset :]
-    items = []
-    for row in rows.tolist():
-        item_id, record = snapshot.card(row)
-        items.append(Recommended(item_id, row, None, float(order.scores[row]), record))
-    return Recommendations(snapshot.version, order.name, query.k, query.offset, items, skipped)
+    scores = order.scores[rows]
+
+    def describe() -> list[Recommended]:
+        cards = (snapshot.card(row) for row in rows.tolist())
+        return [
+            Recommended(item_id, row, None, score, record)
+            for (item_id, record), row, score in zip(cards, rows.tolist(), scores.tolist(), strict=True)
+        ]
+
+    return Recommendations(
+        snapshot.version, order.name, query.k, query.offset, rows, scores, False, describe, skipped
+    )
 
 
 def _rows_and_weights(

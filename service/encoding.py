@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from cml.answers import Because, Neighbour, Recommendations, Recommended
+from cml.answers import Because, Neighbour, Recommendations
 from cml.artifact import Artifact
 from cml.snapshot import Snapshot
 
@@ -21,28 +23,36 @@ class ListEncoder:
     def __init__(self) -> None:
         self._fragments: WeakKeyDictionary[Artifact, dict[int, bytes]] = WeakKeyDictionary()
 
-    def encode(self, snapshot: Snapshot, answer: Recommendations, head: bytes, tail: bytes) -> bytes:
-        """`head` + the items + `tail`: what `opening` and `closing` make."""
-        fragments = self._fragments.get(snapshot.artifact)
-        if fragments is None:
-            fragments = self._fragments[snapshot.artifact] = {}
-        parts = [head]
-        for item in answer.items:
-            fragment = fragments.get(item.row)
-            if fragment is None:
-                fragment = _remember(fragments, item)
-            parts.append(fragment)
-            if item.distance is not None:
-                parts.append(b'%.6g,"score":null' % item.distance)
-            else:
-                parts.append(b'null,"score":%.9g' % (item.score or 0.0))
-            if item.because:
-                parts.append(b',"because":' + _reasons(item.because))
-            parts.append(b"},")
-        if answer.items:
-            parts[-1] = b"}"
-        parts.append(tail)
-        return b"".join(parts)
+    def encode(
+        self, snapshot: Snapshot, answer: Recommendations, head: bytes, tail: bytes, explained: bool = False
+    ) -> bytes:
+        """`head` + the items, `explained` with reasons, + `tail`: what `opening` and `closing` make."""
+        rows = answer.rows.tolist()
+        known = self._fragments.get(snapshot.artifact)
+        if known is None:
+            known = self._fragments[snapshot.artifact] = {}
+        try:
+            fragments = [known[row] for row in rows]
+        except KeyError:
+            fragments = self._complete(known, snapshot, rows)
+        numbers = _numbers(answer.values)
+        if not answer.by_distance:
+            parts = [b'%bnull,"score":%b' % pair for pair in zip(fragments, numbers, strict=True)]
+        elif not explained:
+            parts = [b'%b%b,"score":null' % pair for pair in zip(fragments, numbers, strict=True)]
+        else:
+            reasons = [_reasons(item.because) for item in answer.items]
+            parts = [
+                b'%b%b,"score":null,"because":%b' % parts
+                for parts in zip(fragments, numbers, reasons, strict=True)
+            ]
+        return b"%b%b}%b" % (head, b"},".join(parts), tail) if parts else head + tail
+
+    def _complete(self, known: dict[int, bytes], snapshot: Snapshot, rows: list[int]) -> list[bytes]:
+        if len(known) >= _MOST_FRAGMENTS:
+            known.clear()
+        known.update((row, _fragment(*snapshot.card(row))) for row in rows if row not in known)
+        return [known[row] for row in rows]
 
 
 def opening(
@@ -79,13 +89,16 @@ def split_record(record: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     return rest.pop("title", None), rest
 
 
-def _remember(fragments: dict[int, bytes], item: Recommended) -> bytes:
-    title, metadata = split_record(item.record)
-    values = {"item_id": item.item_id, "title": title, "metadata": metadata}
-    if len(fragments) >= _MOST_FRAGMENTS:
-        fragments.clear()
-    fragments[item.row] = fragment = orjson.dumps(values)[:-1] + b',"distance":'
-    return fragment
+def _fragment(item_id: str, record: dict[str, Any]) -> bytes:
+    """An item's JSON up to its distance."""
+    title, metadata = split_record(record)
+    return orjson.dumps({"item_id": item_id, "title": title, "metadata": metadata})[:-1] + b',"distance":'
+
+
+def _numbers(values: NDArray[np.floating]) -> list[bytes]:
+    """Each number in the shortest form that reads back the same."""
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text[1:-1].split(b",") if len(values) else []
 
 
 def _reasons(because: Sequence[Because]) -> bytes:
