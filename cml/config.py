@@ -6,7 +6,10 @@ A run is described by defaults, then a TOML file, then `--set key=value`; unknow
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from zlib import crc32
 
@@ -76,11 +79,15 @@ class TrainConfig(Section):
     impostor: Literal["hardest", "first", "mean"] = "mean"  # which negatives carry the gradient of "warp"
     squared: bool = True  # triplet losses on squared (default) or plain distances
     push: Fraction = 0.5  # share of the push term in LMNN [ML-4]
-    negatives: Literal["shared", "per-pair", "all"] = "shared"  # one pool a step, draws a positive, the catalogue
+    negatives: Literal["shared", "per-pair", "all"] = (
+        "shared"  # one pool a step, draws a positive, the catalogue
+    )
     pool: PositiveInt = 4096  # items in a shared pool; at most the catalogue
     draws: PositiveInt = 20  # negatives drawn for each positive with "per-pair"
     popularity_power: NonNegativeFloat = 0.0  # negatives drawn in proportion to likes to this power
-    user_power: Annotated[float, Field(ge=0, le=1)] = 0.5  # a user's pairs weigh likes ** -power; 1: users are equal
+    user_power: Annotated[float, Field(ge=0, le=1)] = (
+        0.5  # a user's pairs weigh likes ** -power; 1: users are equal
+    )
     covariance: NonNegativeFloat = 0.0  # weight of [CML-4]
     batch: Literal["pairs", "users"] = "pairs"  # a step takes random pairs, or whole users
     batch_size: PositiveInt = 4096  # positives in a step
@@ -118,12 +125,19 @@ class RunConfig(Section):
         return np.random.default_rng([self.seed, crc32(stage.encode())])
 
 
-def load_config(path: Path | None = None, overrides: tuple[str, ...] = (), **top_level: Any) -> RunConfig:
+def load_config(
+    path: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    *,
+    base: Mapping[str, Any] = MappingProxyType({}),
+    **top_level: Any,
+) -> RunConfig:
     """Defaults, then the TOML file, then `key=value` overrides; `top_level` values that are not None win.
 
-    A key is `section.name`, or the bare name where only one section has it. Raises ConfigError.
+    A key is `section.name`, or the bare name where only one section has it. base: settings to begin with where
+    there is no file, as an artifact records them. Raises ConfigError.
     """
-    values = _read_toml(path) if path else {}
+    values = _read_toml(path) if path else deepcopy(dict(base))
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from scipy.sparse import csr_array
 
 from cml.errors import DataError
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
+
+COLUMNS = ("user_rows", "item_rows", "liked", "disliked", "weights", "timestamps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +34,7 @@ class Dataset:
     timestamps: NDArray[np.float64]  # seconds since 1970, NaN where unknown
 
     def __post_init__(self) -> None:
-        lengths = {
-            name: len(getattr(self, name))
-            for name in ("user_rows", "item_rows", "liked", "disliked", "weights", "timestamps")
-        }
+        lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if len(set(lengths.values())) != 1:
             raise DataError(f"columns of different lengths: {lengths}")
         if np.any(self.liked & self.disliked):
@@ -64,7 +64,9 @@ class Dataset:
             item_rows=np.asarray(item_rows, dtype=np.int32),
             liked=~disliked if liked is None else np.asarray(liked, dtype=bool),
             disliked=np.asarray(disliked, dtype=bool),
-            weights=np.ones(n, dtype=np.float32) if weights is None else np.asarray(weights, dtype=np.float32),
+            weights=np.ones(n, dtype=np.float32)
+            if weights is None
+            else np.asarray(weights, dtype=np.float32),
             timestamps=np.full(n, np.nan) if timestamps is None else np.asarray(timestamps, dtype=np.float64),
         )
 
@@ -95,11 +97,18 @@ class Dataset:
         """The pairs that a mask or an array of positions selects, over the same vocabularies."""
         return replace(
             self,
-            **{
-                name: getattr(self, name)[selection]
-                for name in ("user_rows", "item_rows", "liked", "disliked", "weights", "timestamps")
-            },
+            **{name: getattr(self, name)[selection] for name in COLUMNS},
         )
+
+    def joined(self, other: Dataset) -> Dataset:
+        """The pairs of both, over shared vocabularies; a pair that stands in both keeps its row of this one."""
+        if self.users is not other.users or self.items is not other.items:
+            raise ValueError("the data sets do not share their vocabularies; read them together")
+        added = other.take(~np.isin(other._keys(), self._keys()))
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(added, name)]) for name in COLUMNS
+        }
+        return replace(self, **columns)
 
     def compact(self) -> Dataset:
         """The same pairs over vocabularies that hold only the ids in use, in their old order."""
@@ -133,9 +142,19 @@ class Dataset:
         for vocabulary in (self.users, self.items):
             for name in ("bytes", "offsets"):
                 digest.update(np.ascontiguousarray(vocabulary.arrays()[name]).tobytes())
-        for column in (self.user_rows, self.item_rows, self.liked, self.disliked, self.weights, self.timestamps):
+        for column in (
+            self.user_rows,
+            self.item_rows,
+            self.liked,
+            self.disliked,
+            self.weights,
+            self.timestamps,
+        ):
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
+
+    def _keys(self) -> NDArray[np.int64]:
+        return self.user_rows.astype(np.int64) * self.n_items + self.item_rows
 
     def _matrix(self, selected: NDArray[np.bool_], values: NDArray[np.float32]) -> csr_array:
         matrix = csr_array(

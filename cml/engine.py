@@ -112,7 +112,9 @@ class Engine:
         loss = self.objective.row_loss(d_pos, d_neg[rows], eligible[rows], view.n_eligible[rows])
         total = (loss * weights).sum()
         penalty = covariance_penalty(torch.cat([users, items])) if self.covariance else torch.zeros(())
-        by_users, by_items = torch.autograd.grad(total + self.covariance * len(weights) * penalty, (users, items))
+        by_users, by_items = torch.autograd.grad(
+            total + self.covariance * len(weights) * penalty, (users, items)
+        )
         report = StepReport(loss.detach(), float(penalty), impostor_share)
         return Gradients(view.users, by_users, view.items, by_items, report)
 

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-PAIR_CHUNK_ELEMENTS = 4_000_000  # distances of pairs to negatives held at once by rules that work pair by pair
+PAIR_CHUNK_ELEMENTS = (
+    4_000_000  # distances of pairs to negatives held at once by rules that work pair by pair
+)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,9 @@ def warp_rule(margin: float, *, rank: str, impostor: str) -> PairRule:
     """
     estimate, choose = RANKS[rank], IMPOSTORS[impostor]
 
-    def rule(d_pos: Tensor, d_neg: Tensor, drawn: Tensor, n_eligible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def rule(
+        d_pos: Tensor, d_neg: Tensor, drawn: Tensor, n_eligible: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         hinge = (margin + d_pos[:, None] - d_neg).clamp_(min=0)
         violating = hinge > 0
         weight = torch.log1p(estimate(violating, torch.isfinite(d_neg), drawn, n_eligible).to(d_pos.dtype))

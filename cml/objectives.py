@@ -39,7 +39,9 @@ def _mean_over_eligible(values: Tensor, eligible: Tensor) -> Tensor:
 
 def _contrastive(config: TrainConfig) -> Objective:
     def rows(d_pos: Tensor, d_neg: Tensor, eligible: Tensor, _: Tensor) -> Tensor:
-        pull = losses.contrastive(d_pos.sqrt(), torch.ones_like(d_pos, dtype=torch.bool), margin=config.margin)
+        pull = losses.contrastive(
+            d_pos.sqrt(), torch.ones_like(d_pos, dtype=torch.bool), margin=config.margin
+        )
         push = losses.contrastive(d_neg.sqrt(), torch.zeros_like(eligible), margin=config.margin)
         return pull + _mean_over_eligible(push, eligible)
 
@@ -76,7 +78,9 @@ def _warp(config: TrainConfig) -> Objective:
         raise ConfigError(
             "train.rank = 'exact' counts impostors over the whole catalogue: set train.negatives = 'all' with it"
         )
-    hinge = {"hardest": losses.hardest_hinge, "first": losses.first_hinge, "mean": losses.mean_hinge}[config.impostor]
+    hinge = {"hardest": losses.hardest_hinge, "first": losses.first_hinge, "mean": losses.mean_hinge}[
+        config.impostor
+    ]
     margin = config.margin
 
     def rank(d_pos: Tensor, d_neg: Tensor, eligible: Tensor, n_eligible: Tensor) -> Tensor:

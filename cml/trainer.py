@@ -60,6 +60,7 @@ def fit(
     config: RunConfig,
     *,
     start: Space | None = None,
+    epochs: int | None = None,
     validate: Validate | None = None,
     listen: Listener = lambda _: None,
     save: Callable[[Plan, Progress], None] = lambda *_: None,
@@ -67,7 +68,8 @@ def fit(
 ) -> Fit:
     """Learn a metric space from the liked pairs of `train`, by the CML objective [CML-5].
 
-    start: where to begin; None: as `config.model.start` says. validate: metrics of a space, higher is better, of
+    start: where to begin; None: as `config.model.start` says. epochs: how many; None: `config.train.epochs`, over
+    which the learning rate's schedule runs in any case. validate: metrics of a space, higher is better, of
     which `config.train.metric` chooses the epoch; without it the last epoch counts and nothing stops early.
     listen: told of each epoch. save, resume: see `cml.checkpoint`. Ctrl-C ends training with the best space so
     far. Raises TrainingError when there is nothing to learn from or the loss is no longer finite.
@@ -76,7 +78,7 @@ def fit(
     progress = resume(plan)
     stopped = "done"
     try:
-        while progress.epoch < config.train.epochs:
+        while progress.epoch < (epochs or config.train.epochs):
             if validate and progress.epoch - progress.best_epoch >= config.train.patience:
                 stopped = "early"
                 break
@@ -86,7 +88,9 @@ def fit(
     except KeyboardInterrupt:
         stopped = "interrupted"
     if progress.best is None:
-        raise TrainingError("training was interrupted before its first epoch ended; there is no model to keep")
+        raise TrainingError(
+            "training was interrupted before its first epoch ended; there is no model to keep"
+        )
     return Fit(progress.best.to("cpu"), progress.history, progress.best_epoch, stopped)
 
 
@@ -120,7 +124,9 @@ def _steps(plan: Plan, scale: float) -> tuple[float, float]:
         weights = plan.weights(batch)
         report = plan.engine.step(batch, negatives, weights, scale)
         shares.append(report.impostor_share)
-        total += float((report.loss * weights).sum()) + plan.engine.covariance * len(weights) * report.covariance
+        total += (
+            float((report.loss * weights).sum()) + plan.engine.covariance * len(weights) * report.covariance
+        )
         weight += float(weights.sum())
         if not math.isfinite(total):
             raise TrainingError(

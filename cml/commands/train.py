@@ -1,0 +1,137 @@
+"""`cml train`: from interaction files to a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cml.commands.common import json_option, print_json
+from cml.commands.options import ReadingFlags, items_options, reading_options
+from cml.commands.progress import progress
+from cml.config import RunConfig, load_config
+from cml.dataset import Dataset
+from cml.items import read_items
+from cml.pipeline import ReadCatalogue, TrainedRun, train
+from cml.reading import read_interactions, read_together
+from cml.split import split
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command("train")
+@click.option(
+    "--train", "train_files", type=FILE, multiple=True, required=True, help="Interactions to learn from."
+)
+@click.option("--valid", type=FILE, multiple=True, help="Held-out interactions that choose the epoch.")
+@click.option("--hold-out", is_flag=True, help="Without --valid: hold out pairs as split.method says.")
+@items_options
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run directory.")
+@click.option("--refit", is_flag=True, help="Then learn from training and validation pairs together.")
+@click.option("--config", "config_file", type=FILE, help="TOML file with settings.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of everything random.  [default: 0]")
+@click.option("--threads", type=click.IntRange(min=1), help="Default: all cores.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the run directory.")
+@reading_options
+@json_option
+def command(
+    train_files: tuple[Path, ...],
+    valid: tuple[Path, ...],
+    hold_out: bool,
+    items: Path | None,
+    item_kinds: Mapping[str, str],
+    out: Path,
+    refit: bool,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    threads: int | None,
+    resume: bool,
+    reading: ReadingFlags,
+    as_json: bool,
+) -> None:
+    """Learn a model and write it to a run directory, ready to evaluate and to publish.
+
+    The epoch is chosen on --valid, or on pairs held out of --train with --hold-out; with neither, all epochs of
+    train.epochs are trained. Ctrl-C ends training early and keeps the best model so far.
+    """
+    if hold_out and valid:
+        raise click.UsageError(
+            "--hold-out and --valid exclude each other: validation pairs come from one of them"
+        )
+    if refit and not (valid or hold_out):
+        raise click.UsageError("--refit needs validation data: give --valid FILE or --hold-out")
+    config = load_config(config_file, overrides, seed=seed, threads=threads)
+    config = config.model_copy(update={"data": reading.applied_to(config.data)})
+    data, held_out, everything = _data(train_files, valid, hold_out, refit, config, reading.strict)
+    catalogue: ReadCatalogue | None = partial(read_items, items, kinds=item_kinds) if items else None
+    with progress(config.train.epochs, shown=not as_json) as listen:
+        run = train(
+            out,
+            data,
+            config,
+            valid=held_out,
+            refit_on=everything if refit else None,
+            catalogue=catalogue,
+            listen=listen,
+            resume=resume,
+        )
+    _tell(run, config, data, as_json)
+
+
+def _data(
+    files: tuple[Path, ...],
+    valid: tuple[Path, ...],
+    hold_out: bool,
+    refit: bool,
+    config: RunConfig,
+    strict: bool,
+) -> tuple[Dataset, Dataset | None, Dataset | None]:
+    """(to learn from, to choose on, both together)."""
+    read = partial(read_interactions, config=config.data, strict=strict)
+    if hold_out:
+        everything = _reported(read(files))
+        parts = split(everything, config.split, config.rng("split"))
+        return parts.train.compact(), parts.held_out, everything
+    if not valid:
+        return _reported(read(files)), None, None
+    if not refit:
+        return _reported(read(files)), _reported(read(valid)), None
+    together = read_together({"train": files, "valid": valid}, config.data, strict=strict)
+    data, held_out = (_reported(together[name]) for name in ("train", "valid"))
+    return data.compact(), held_out, data.joined(held_out)
+
+
+def _reported(reading: Any) -> Dataset:
+    """The data set; what was rejected goes to standard error."""
+    for line in reading.report.rejects.by_line():
+        click.echo(f"rejected: {line}", err=True)
+    return reading.dataset
+
+
+def _tell(run: TrainedRun, config: RunConfig, data: Dataset, as_json: bool) -> None:
+    fit = run.fit
+    summary = {
+        "run": str(run.directory),
+        "metrics": fit.metrics,
+        "best_epoch": fit.best_epoch,
+        "epochs": len(fit.history),
+        "stopped": fit.stopped,
+        "users": data.n_users,
+        "items": data.n_items,
+        "pairs": len(data),
+        "seconds": round(run.seconds, 3),
+        "training_seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
+        "config": config.model_dump(mode="json"),
+    }
+    if as_json:
+        print_json(summary)
+        return
+    chosen = f"epoch {fit.best_epoch} of {len(fit.history)} ({fit.stopped})"
+    click.echo(f"{run.directory}: {chosen}, {run.seconds:.1f} s")
+    for name, value in fit.metrics.items():
+        click.echo(f"  validation {name:14} {value:.4f}")

@@ -1,0 +1,164 @@
+"""Where the parts are put together: from data sets to a finished run directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cml.artifact import write
+from cml.catalogue import Catalogue
+from cml.checkpoint import Checkpoint
+from cml.config import RunConfig
+from cml.content import Content
+from cml.dataset import Dataset
+from cml.durable import replace_file
+from cml.errors import ConfigError, TrainingError
+from cml.evaluation import HeldOut, evaluate
+from cml.history import Epoch, as_csv
+from cml.metrics import METRICS
+from cml.space import Space
+from cml.trainer import Fit, fit
+from cml.vocabulary import Vocabulary
+
+ARTIFACT = "artifact"
+CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.csv"
+VALIDATION_USERS = 10_000  # ranked for after each epoch; more are sampled, evenly over the rows
+VALIDATION_KS = (10, 20, 50)
+
+ReadCatalogue = Callable[[Vocabulary], Catalogue]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run: where it is, and what training said."""
+
+    directory: Path
+    fit: Fit  # with the choice of the epoch; after a refit, still the run that chose it
+    seconds: float
+
+
+def train(
+    run: Path,
+    train_data: Dataset,
+    config: RunConfig,
+    *,
+    valid: Dataset | None = None,
+    refit_on: Dataset | None = None,
+    catalogue: ReadCatalogue | None = None,
+    start: Space | None = None,
+    listen: Callable[[Epoch], None] = lambda _: None,
+    resume: bool = False,
+) -> TrainedRun:
+    """Fit, choose the epoch on `valid`, refit on `refit_on` if given, and write RUN/artifact and RUN/history.csv.
+
+    refit_on: training and validation pairs together; the model that is written then comes from as many epochs
+    on all of them as were best on `valid`. catalogue: item metadata for a vocabulary. resume: go on from the
+    checkpoint that an interrupted run left. Raises ConfigError, TrainingError, ArtifactError.
+    """
+    started = time.perf_counter()
+    if refit_on is not None and valid is None:
+        raise ConfigError("a refit repeats the number of epochs chosen on validation data, and there is none")
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    run.mkdir(parents=True, exist_ok=True)
+    checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config))
+    if not resume:
+        checkpoint.remove()
+    validate = validation(train_data, valid, config) if valid is not None else None
+    chosen = fit(
+        train_data,
+        config,
+        start=start,
+        validate=validate,
+        listen=listen,
+        save=checkpoint.save,
+        resume=checkpoint.resume,
+    )
+    final, learned_from = chosen, train_data
+    if refit_on is not None:
+        final, learned_from = fit(refit_on, config, epochs=chosen.best_epoch, listen=listen), refit_on
+    space = final.space
+    write(content(learned_from, space, config, chosen.metrics, catalogue), run / ARTIFACT)
+    replace_file(run / HISTORY, as_csv(chosen.history).encode())
+    if chosen.stopped != "interrupted":
+        checkpoint.remove()
+    return TrainedRun(run, chosen, time.perf_counter() - started)
+
+
+def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Callable[[Space], dict[str, float]]:
+    """What judges a space after each epoch: all unseen items ranked, for at most `VALIDATION_USERS` users."""
+    name, _, k = config.train.metric.partition("@")
+    if name not in METRICS or not k.isdigit() or int(k) < 1:
+        raise ConfigError(
+            f"train.metric = {config.train.metric!r}: expected one of {', '.join(METRICS)} followed by @k, "
+            "for example ndcg@10"
+        )
+    held_out = HeldOut.of(valid, train_data.users, train_data.items, train_data.seen())
+    if not len(held_out):
+        raise TrainingError(
+            "validation data hold no liked pair of a user from the training data; check that the files belong together"
+        )
+    if len(held_out) > VALIDATION_USERS:
+        held_out = held_out.take(np.linspace(0, len(held_out) - 1, VALIDATION_USERS).astype(np.int64))
+    ks = sorted({int(k), *VALIDATION_KS})
+
+    def validate(space: Space) -> dict[str, float]:
+        return evaluate(space.users, space.items, held_out, ks, threads=config.threads).metrics()
+
+    return validate
+
+
+def content(
+    data: Dataset,
+    space: Space,
+    config: RunConfig,
+    metrics: Mapping[str, float],
+    catalogue: ReadCatalogue | None = None,
+) -> Content:
+    """What a version publishes of a trained space and the data that it was trained on."""
+    return Content.from_pairs(
+        users=data.users,
+        items=data.items,
+        user_vectors=space.users.numpy(),
+        item_vectors=space.items.numpy(),
+        user_rows=data.user_rows,
+        item_rows=data.item_rows,
+        liked=data.liked,
+        timestamps=data.timestamps,
+        config=config.model_dump(mode="json"),
+        metrics=dict(metrics),
+        data=_description(data),
+        catalogue=catalogue(data.items) if catalogue else None,
+    )
+
+
+def _description(data: Dataset) -> dict[str, Any]:
+    times = data.timestamps[np.isfinite(data.timestamps)]
+    return {
+        "fingerprint": data.fingerprint(),
+        "users": data.n_users,
+        "items": data.n_items,
+        "pairs": len(data),
+        "liked": int(data.liked.sum()),
+        "disliked": int(data.disliked.sum()),
+        "first_time": float(times.min()) if len(times) else None,
+        "last_time": float(times.max()) if len(times) else None,
+    }
+
+
+def _identity(train_data: Dataset, valid: Dataset | None, config: RunConfig) -> str:
+    parts = [
+        train_data.fingerprint(),
+        valid.fingerprint() if valid else "",
+        json.dumps(config.model_dump(mode="json")),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
