@@ -30,7 +30,7 @@ class Recommended(NamedTuple):
     because: tuple[Because, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recommendations:
     """A list with what it takes to understand it: version, strategy, length asked for, skipped ids.
 

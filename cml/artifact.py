@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,11 @@ from numpy.typing import NDArray
 
 from cml.arrays import read_arrays, write_arrays
 from cml.catalogue import Catalogue
+from cml.cells import TARGET_RECALL
 from cml.content import Content
 from cml.durable import move_into_place, staged_directory, write_file
 from cml.errors import ArtifactError
-from cml.index import ItemIndex
+from cml.index import IndexKind, ItemIndex
 from cml.lists import LIST_LENGTH, nearest_unseen
 from cml.manifest import (
     MANIFEST,
@@ -42,6 +42,7 @@ VECTORS = "vectors.safetensors"
 SEEN = "seen.safetensors"
 LISTS = "lists.safetensors"
 CATALOGUE = "catalogue.safetensors"
+INDEX = "index.faiss"  # only where the index kind needs more than the vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,28 +52,33 @@ class Artifact(Content):
     manifest: Manifest = None  # type: ignore[assignment]  # always given; a default because Content has defaults
     top_rows: NDArray[np.int32] = None  # type: ignore[assignment]  # (n_users, list_length), -1 padded
     top_distances: NDArray[np.float32] = None  # type: ignore[assignment]  # plain distances, aligned, inf padded
+    index: ItemIndex = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         """Nothing to check: what was checked before writing is held by checksums."""
 
-    @cached_property
-    def index(self) -> ItemIndex:
-        """Finds nearest items in this version."""
-        return ItemIndex(self.item_vectors, self.manifest.index)
-
 
 def write(
-    content: Content, directory: Path, *, list_length: int = LIST_LENGTH, created_at: datetime | None = None
+    content: Content,
+    directory: Path,
+    *,
+    list_length: int = LIST_LENGTH,
+    index: IndexKind = "auto",
+    target_recall: float = TARGET_RECALL,
+    created_at: datetime | None = None,
 ) -> Manifest:
     """Write a complete artifact directory, replacing an older one at the same place; returns its manifest.
 
-    The directory is written aside, synced and renamed. Raises ArtifactError when it cannot be written.
+    The directory is written aside, synced and renamed. `index` is exact or approximate (cells); auto decides
+    by the number of items, and `target_recall` says how approximate it may be. Raises ArtifactError when the
+    directory cannot be written.
     """
     directory = Path(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with staged_directory(directory.parent) as staging:
-            manifest = _fill(staging, content, list_length, created_at or datetime.now(UTC))
+            built = ItemIndex.build(content.item_vectors, content.user_vectors, index, target_recall)
+            manifest = _fill(staging, content, built, list_length, created_at or datetime.now(UTC))
             _remove_old(directory, staging)
             move_into_place(staging, directory)
     except OSError as error:
@@ -109,6 +115,7 @@ def load(directory: Path, *, verify: bool = True) -> Artifact:
             manifest=manifest,
             top_rows=lists["top_rows"],
             top_distances=lists["top_distances"],
+            index=ItemIndex.load(vectors["items"], manifest.index, directory / INDEX),
         )
     except KeyError as error:
         raise ArtifactError(f"{directory}: the array {error} is missing; publish the version again") from None
@@ -121,8 +128,9 @@ def verify(directory: Path) -> Manifest:
     return manifest
 
 
-def _fill(staging: Path, content: Content, list_length: int, created_at: datetime) -> Manifest:
-    index = ItemIndex(content.item_vectors)
+def _fill(
+    staging: Path, content: Content, index: ItemIndex, list_length: int, created_at: datetime
+) -> Manifest:
     top_rows, top_distances = nearest_unseen(
         index, content.user_vectors, content.seen_indptr, content.seen_items, list_length
     )
@@ -143,6 +151,7 @@ def _fill(staging: Path, content: Content, list_length: int, created_at: datetim
     }
     for name, arrays in files.items():
         write_arrays(staging / name, arrays)
+    index.save(staging / INDEX)
     manifest = _manifest(staging, content, index, list_length, created_at)
     write_file(staging / MANIFEST, manifest.to_bytes())
     return manifest

@@ -79,25 +79,24 @@ class FoldIn:
         self, liked: NDArray[np.integer], disliked: NDArray[np.integer], disliked_ratios: NDArray[np.float32]
     ) -> Negatives:
         """The pool without the user's items, standing for the whole catalogue, and the disliked items."""
-        free = np.ones(len(self._pool_rows), dtype=bool)
         own = np.concatenate([liked, disliked])
         at = np.minimum(self._pool_rows.searchsorted(own), len(self._pool_rows) - 1)
-        free[at[self._pool_rows[at] == own]] = False
-        n_free = int(free.sum())
-        n_items = len(self._item_vectors)
-        vectors, squares = (
-            (self._pool, self._pool_squares)
-            if n_free == len(free)
-            else (self._pool[free], self._pool_squares[free])
+        at = at[self._pool_rows[at] == own]
+        n_items, n_free = len(self._item_vectors), len(self._pool_rows) - len(at)
+        log_counts = np.full(
+            len(self._pool_rows), np.log((n_items - len(own)) / n_free) if n_free else -np.inf
         )
-        log_counts = np.full(n_free, np.log(max(n_items - len(own), 1) / max(n_free, 1)), dtype=np.float32)
-        if len(disliked):
-            away = self._item_vectors[disliked]
-            shares = disliked_ratios / (1 + disliked_ratios.sum())
-            vectors = np.concatenate([vectors, away])
-            squares = np.concatenate([squares, np.einsum("ij,ij->i", away, away)])
-            log_counts = np.concatenate([log_counts, np.log(shares * n_items)])
-        return Negatives(vectors, squares, log_counts)
+        log_counts[at] = -np.inf  # stands for no item: cheaper than copying the others out
+        negatives = Negatives(self._pool, self._pool_squares, log_counts.astype(np.float32))
+        if not len(disliked):
+            return negatives
+        away = self._item_vectors[disliked]
+        shares = disliked_ratios / (1 + disliked_ratios.sum())
+        return Negatives(
+            np.concatenate([negatives.vectors, away]),
+            np.concatenate([negatives.squares, np.einsum("ij,ij->i", away, away)]),
+            np.concatenate([negatives.log_counts, np.log(shares * n_items)]),
+        )
 
     def _descend(
         self,
@@ -107,14 +106,15 @@ class FoldIn:
         negatives: Negatives,
     ) -> NDArray[np.float32]:
         """Projected gradient descent with Barzilai-Borwein step sizes."""
-        if not len(negatives.vectors):
+        if negatives.log_counts.max() == -np.inf:  # the user has liked the whole catalogue
             return self._project(point)
+        squares = np.einsum("ij,ij->i", targets, targets)
         rate = (
             self._temperature / 2
         )  # the curvature of a softmax of 2 point.item / T, over items in a unit ball
         before = gradient_before = None
         for _ in range(STEPS):
-            _, gradient = smooth_warp(point, targets, weights, negatives, self._temperature)
+            gradient = smooth_warp_gradient(point, targets, squares, weights, negatives, self._temperature)
             if before is not None and gradient_before is not None:
                 move, turn = point - before, gradient - gradient_before
                 curvature = float(move @ turn)
@@ -134,32 +134,31 @@ class FoldIn:
         return point * np.float32(self._radius / norm) if norm > 0 else point
 
 
-def smooth_warp(
+def smooth_warp_gradient(
     point: NDArray[np.float32],
     targets: NDArray[np.float32],
+    target_squares: NDArray[np.float32],
     weights: NDArray[np.float32],
     negatives: Negatives,
     temperature: float,
-) -> tuple[float, NDArray[np.float32]]:
-    """One user's smooth WARP loss [CML-6] and its gradient (dim,) in the user's point.
+) -> NDArray[np.float32]:
+    """Gradient (dim,) of one user's weighted smooth WARP loss [CML-6] in the user's point.
 
-    targets: (liked, dim); weights: (liked,), the loss is the weighted sum. The sum over negatives is shared
-    by all liked items, and the squared norm of the point is left out of both distances, where it cancels.
+    targets: the liked items' vectors (liked, dim), with their squared norms and weights (liked,). The sum
+    over negatives is shared by all liked items. The point's own norm cancels and is left out everywhere.
     """
     closeness = (2 * (negatives.vectors @ point) - negatives.squares) / temperature + negatives.log_counts
     top = closeness.max()
     shares = np.exp(closeness - top)
     total = shares.sum()
-    log_sum = top + np.log(total)
-    excess = (np.einsum("ij,ij->i", targets, targets) - 2 * (targets @ point)) / temperature + log_sum
-    loss = temperature * float(weights @ np.logaddexp(0, excess))
+    excess = (target_squares - 2 * (targets @ point)) / temperature + (top + np.log(total))
     pull = weights / (1 + np.exp(-excess))
     centre = (shares @ negatives.vectors) / total
-    return loss, 2 * (pull.sum() * centre - pull @ targets)
+    return 2 * (pull.sum() * centre - pull @ targets)
 
 
 def recency_weights(times: NDArray[np.floating], half_life: float = HALF_LIFE) -> NDArray[np.float64]:
-    """Weights (n,) that halve for every `half_life` seconds before the latest time; 1 for unknown ones (NaN)."""
+    """Weights (n,) that halve for every `half_life` seconds before the latest time; unknown (NaN): 1."""
     known = np.isfinite(times)
     latest = times[known].max() if known.any() else 0.0
     return np.where(known, np.exp2((np.nan_to_num(times) - latest) / half_life), 1.0)

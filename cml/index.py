@@ -2,101 +2,188 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from cml.cells import KIND, TARGET_RECALL, Cells, build_cells
 from cml.manifest import IndexInfo
 
 NO_ROW = -1
+CELLS_FROM = 200_000  # items; an exact search among fewer takes less than about 5 ms
 _SLACK = 8  # items fetched beyond k, to prove that rounding did not push one of the first k out
-_BLOCK = 256  # points refined at a time: bounds the memory of their candidates' vectors
+_BLOCK = 256  # points given to the library at once
+_SCAN_BLOCK = 4096  # vectors whose distances are computed at once: they fit into the processor's cache
 _ROUNDING = 4e-6  # bound of the error of a squared distance in the library, relative to the squared norms
+_FEW = 64  # a selection of less than one item in so many is copied out instead of skipped through
+
+
+IndexKind = Literal["auto", "exact", "cells"]
 
 
 class ItemIndex:
     """Finds the items nearest to points, by Euclidean distance.
 
-    Results are the true nearest ones in the order of (squared distance, row), whatever the number of points
-    asked at once: a page or a precomputed list never disagrees with a live answer.
+    The exact kind gives the true nearest ones in the order of (squared distance, row), whatever the number of
+    points asked at once. The kind with cells may miss a few, as its measured recall says. With both a longer
+    list begins with the shorter one, so pages fit together, and a search among some rows is exact.
     The vectors are used where they are (memory-mapped), never copied.
     """
 
-    def __init__(self, vectors: NDArray[np.float32], info: IndexInfo | None = None) -> None:
+    def __init__(
+        self, vectors: NDArray[np.float32], info: IndexInfo | None = None, cells: Cells | None = None
+    ) -> None:
         self.vectors = vectors
         self.info = info or IndexInfo()
+        self._cells = cells
         self._largest_square = float(np.einsum("ij,ij->i", vectors, vectors).max(initial=0.0))
+
+    @classmethod
+    def build(
+        cls,
+        vectors: NDArray[np.float32],
+        points: NDArray[np.float32],
+        kind: IndexKind = "auto",
+        target_recall: float = TARGET_RECALL,
+    ) -> ItemIndex:
+        """An index of a kind (exact, cells, or auto: by the number of items), for points like these.
+
+        Cells that do not reach the target recall on the points give way to exact search.
+        """
+        if kind == KIND or (kind == "auto" and len(vectors) >= CELLS_FROM):
+            built = build_cells(vectors, points, target_recall)
+            if built is not None:
+                return cls(vectors, built[1], built[0])
+        return cls(vectors)
+
+    @classmethod
+    def load(cls, vectors: NDArray[np.float32], info: IndexInfo, path: Path) -> ItemIndex:
+        """The index that `save` wrote, memory-mapped. Raises ArtifactError."""
+        return cls(vectors, info, Cells.load(path, info) if info.kind == KIND else None)
+
+    def save(self, path: Path) -> None:
+        """Write what the index needs besides the vectors; an exact index needs, and writes, nothing."""
+        if self._cells is not None:
+            self._cells.save(path)
+
+    @property
+    def exact(self) -> bool:
+        """Whether `search` finds the true nearest items."""
+        return self._cells is None
 
     def search(self, points: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Nearest items for each point: (rows, squared distances), each (len(points), k), nearest first.
 
         Shorter catalogues pad with row -1 and distance inf.
         """
+        if self._cells is None:
+            return self._collect(points, k, len(self.vectors), None)
         points = np.ascontiguousarray(points, dtype=np.float32)
         rows = np.full((len(points), k), NO_ROW, dtype=np.int64)
         squared = np.full((len(points), k), np.inf, dtype=np.float32)
-        found = min(k, len(self.vectors))
-        for begin in range(0, len(points) if found else 0, _BLOCK):
-            block = slice(begin, begin + _BLOCK)
-            rows[block, :found], squared[block, :found] = self._search_block(points[block], found)
+        for at, point in enumerate(points):
+            near, near_squared = self._staged(self._cells, point, k)
+            rows[at, : len(near)], squared[at, : len(near)] = near, near_squared
         return rows, squared
 
     def search_among(
         self, points: NDArray[np.float32], k: int, rows: NDArray[np.integer]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As `search`, but only among the given distinct rows, and always exactly."""
-        points = np.ascontiguousarray(points, dtype=np.float32)
-        allowed = np.sort(np.asarray(rows, dtype=np.int64))
-        best_rows = np.full((len(points), k), NO_ROW, dtype=np.int64)
-        best = np.full((len(points), k), np.inf, dtype=np.float32)
-        candidates = self.vectors[allowed]
-        for at, point in enumerate(points):
-            squared = squared_distances(point, candidates)
-            first = smallest(squared, k)
-            best_rows[at, : len(first)] = allowed[first]
-            best[at, : len(first)] = squared[first]
-        return best_rows, best
+        allowed = np.asarray(rows, dtype=np.int64)
+        if np.any(allowed[1:] <= allowed[:-1]):
+            allowed = np.sort(allowed)
+        return self._collect(points, k, len(allowed), allowed)
 
-    def _search_block(
-        self, points: NDArray[np.float32], k: int
+    def _staged(
+        self, cells: Cells, point: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        rows = np.empty((len(points), k), dtype=np.int64)
-        squared = np.empty((len(points), k), dtype=np.float32)
-        unproved = np.arange(len(points))
-        fetch = k + _SLACK
-        while len(unproved):
-            if fetch * 4 > len(self.vectors):
-                for at in unproved:
-                    rows[at], squared[at] = self._scan(points[at], k)
+        """The first k items: down to each depth what looking so deep adds to the items before, then all.
+
+        A position is settled by the first stage that reaches it, so that deeper searches do not change it.
+        """
+        rows, squared = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        for depth in (*sorted(cells.probes), len(self.vectors)):
+            if len(rows) >= k:
                 break
-            near, proved = self._fetch(points[unproved], k, fetch)
-            rows[unproved], squared[unproved] = near
-            unproved = unproved[~proved]
-            fetch *= 4
+            if depth == len(self.vectors):
+                found, found_squared = self._scan(point, min(k + len(rows), depth), None)
+            else:
+                candidates = cells.candidates(point[None, :], depth)[0]
+                candidates = candidates[candidates != NO_ROW]
+                found, found_squared = _first(point, candidates, self.vectors[candidates], depth)
+            fresh = np.flatnonzero(~np.isin(found, rows))[: depth - len(rows)]
+            rows = np.concatenate([rows, found[fresh]])
+            squared = np.concatenate([squared, found_squared[fresh]])
+        return rows[:k], squared[:k]
+
+    def _collect(
+        self, points: NDArray[np.float32], k: int, available: int, allowed: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        points = np.ascontiguousarray(points, dtype=np.float32)
+        rows = np.full((len(points), k), NO_ROW, dtype=np.int64)
+        squared = np.full((len(points), k), np.inf, dtype=np.float32)
+        found = min(k, available)
+        if found:
+            for at, (near, near_squared) in enumerate(self._nearest(points, found, available, allowed)):
+                rows[at, :found], squared[at, :found] = near, near_squared
         return rows, squared
 
-    def _fetch(
-        self, points: NDArray[np.float32], k: int, fetch: int
-    ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], NDArray[np.bool_]]:
-        """The first k of `fetch` candidates, and for which points they are proved to be the first k of all.
+    def _nearest(
+        self, points: NDArray[np.float32], k: int, available: int, allowed: NDArray[np.int64] | None
+    ) -> Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """The first k for each point, found by the library unless copying and sorting is cheaper."""
+        fetch = k + _SLACK
+        if allowed is not None and available * _FEW <= len(self.vectors):
+            candidates = self.vectors[allowed]
+            for point in points:
+                yield _first(point, allowed, candidates, k)
+            return
+        for begin in range(0, len(points), _BLOCK):
+            block = points[begin : begin + _BLOCK]
+            if fetch * 4 > available:
+                yield from (self._scan(point, k, allowed) for point in block)
+            else:
+                rough, rows = _library_search(block, self.vectors, fetch, allowed)
+                for at, point in enumerate(block):
+                    yield self._proved(point, k, rows[at], rough[at], allowed)
 
-        The library's own distances depend on how many points it is given. So the candidates' distances are
-        computed again in one way, and the first k count as proved when the last candidate lies farther
-        away than the k-th by more than any rounding.
+    def _proved(
+        self,
+        point: NDArray[np.float32],
+        k: int,
+        candidates: NDArray[np.int64],
+        rough: NDArray[np.float32],
+        allowed: NDArray[np.int64] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The first k of all, by way of candidates that the library found.
+
+        The library's distances depend on how many points it is given at once, so the candidates' distances
+        are computed again in one way. The first k of them are the first k of all if the last candidate lies
+        farther away than the k-th by more than any rounding; if not (many equal vectors), all are scanned.
         """
-        rough, candidates = faiss.knn(points, self.vectors, fetch)
-        differences = self.vectors[candidates] - points[:, None, :]
-        exact = np.einsum("pcd,pcd->pc", differences, differences)
-        order = np.lexsort((candidates, exact), axis=1)[:, :k]
-        squared = np.take_along_axis(exact, order, axis=1)
-        tolerance = _ROUNDING * (np.einsum("pd,pd->p", points, points) + self._largest_square)
-        proved = squared[:, -1] + tolerance < rough[:, -1]
-        return (np.take_along_axis(candidates, order, axis=1), squared), proved
+        rows, squared = _first(point, candidates, self.vectors[candidates], k)
+        tolerance = _ROUNDING * (float(point @ point) + self._largest_square)
+        if squared[-1] + tolerance < rough[-1]:
+            return rows, squared
+        return self._scan(point, k, allowed)
 
-    def _scan(self, point: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        squared = squared_distances(point, self.vectors)
+    def _scan(
+        self, point: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The first k of all, by computing every distance; in blocks, because vectors may fill the memory."""
+        n = len(self.vectors) if allowed is None else len(allowed)
+        squared = np.empty(n, dtype=np.float32)
+        for begin in range(0, n, _SCAN_BLOCK):
+            block = slice(begin, begin + _SCAN_BLOCK)
+            vectors = self.vectors[block] if allowed is None else self.vectors[allowed[block]]
+            squared[block] = squared_distances(point, vectors)
         first = smallest(squared, k)
-        return first, squared[first]
+        return (first if allowed is None else allowed[first]), squared[first]
 
 
 def squared_distances(point: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -112,3 +199,39 @@ def smallest(values: NDArray, k: int) -> NDArray[np.int64]:
     bound = np.partition(values, k - 1)[k - 1] if k else -np.inf
     near = np.flatnonzero(values <= bound)
     return near[np.argsort(values[near], kind="stable")][:k]
+
+
+def _first(
+    point: NDArray[np.float32], rows: NDArray[np.int64], vectors: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k nearest of some rows with their vectors, by (squared distance, row)."""
+    squared = squared_distances(point, vectors)
+    near = np.lexsort((rows, squared))[:k]
+    return rows[near], squared[near]
+
+
+def _library_search(
+    points: NDArray[np.float32], vectors: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The library's exhaustive search: (squared distances, rows), each (len(points), k)."""
+    if allowed is None:
+        return faiss.knn(points, vectors, k)
+    chosen = np.zeros(len(vectors), dtype=bool)
+    chosen[allowed] = True
+    bits = np.packbits(chosen, bitorder="little")  # must outlive the search
+    selector = faiss.IDSelectorBitmap(len(vectors), faiss.swig_ptr(bits))
+    squared = np.empty((len(points), k), dtype=np.float32)
+    rows = np.empty((len(points), k), dtype=np.int64)
+    faiss.knn_L2sqr(
+        faiss.swig_ptr(points),
+        faiss.swig_ptr(vectors),
+        points.shape[1],
+        len(points),
+        len(vectors),
+        k,
+        faiss.swig_ptr(squared),
+        faiss.swig_ptr(rows),
+        None,
+        selector,
+    )
+    return squared, rows

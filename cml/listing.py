@@ -31,8 +31,11 @@ def nearest(snapshot: Snapshot, selection: Selection, point: NDArray[np.float32]
 def stored(snapshot: Snapshot, user_row: int, selection: Selection | None, query: Query) -> Ranking | None:
     """What a selection (None: all) keeps of the user's precomputed list; None where that is too short.
 
-    What remains of the beginning of a ranking is the beginning of what remains of the ranking.
+    What remains of the beginning of a ranking is the beginning of what remains of the ranking. Filtered lists
+    are exact, so they are not taken from a list that an approximate index made.
     """
+    if selection is not None and selection.mask is not None and not snapshot.index.exact:
+        return None
     rows, distances = snapshot.artifact.top_rows[user_row], snapshot.artifact.top_distances[user_row]
     complete = len(rows) == 0 or rows[-1] == NO_ROW
     if selection is not None:

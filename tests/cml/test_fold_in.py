@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from cml.fold_in import FoldIn, Negatives, recency_weights, smooth_warp_gradient
+from tests.cml.small_models import points
+from tests.reference.lists import smooth_warp_loss
+
+T = 0.3
+
+
+@pytest.fixture
+def items():
+    return points(60, 6, np.random.default_rng(0))
+
+
+def squared(vectors):
+    return np.einsum("ij,ij->i", vectors, vectors)
+
+
+def gradient(point, liked, weights, negatives, counts):
+    parts = Negatives(negatives, squared(negatives), np.log(counts))
+    return smooth_warp_gradient(point, liked, squared(liked), weights, parts, T)
+
+
+def test_the_gradient_is_the_slope_of_the_slow_loss(items):
+    items = items.astype(np.float64)
+    point = np.array([0.3, -0.2, 0.5, 0.1, 0.0, -0.4])
+    liked, negatives = items[:3], items[3:20]
+    weights, counts = np.array([0.2, 0.5, 0.3]), np.linspace(1, 9, 17)
+    got = gradient(point, liked, weights, negatives, counts)
+    for axis in range(6):
+        step = np.zeros(6)
+        step[axis] = 1e-5
+        up, down = (
+            smooth_warp_loss(at.tolist(), liked.tolist(), weights, negatives.tolist(), counts, T)
+            for at in (point + step, point - step)
+        )
+        assert got[axis] == pytest.approx((up - down) / 2e-5, rel=1e-5)
+
+
+def loss_at(point, items, liked):
+    others = [row for row in range(len(items)) if row not in liked]
+    weights = [1 / len(liked)] * len(liked)
+    return smooth_warp_loss(
+        point.tolist(), items[liked].tolist(), weights, items[others].tolist(), [1] * len(others), T
+    )
+
+
+def test_the_point_is_the_best_one_in_the_ball(items):
+    liked = [4, 17, 33]
+    point = FoldIn(items, temperature=T, radius=1.0).point(np.array(liked))
+    best = min(loss_at(other, items, liked) for other in points(3000, 6, np.random.default_rng(1)))
+    assert np.linalg.norm(point) <= 1 + 1e-6
+    assert loss_at(point, items, liked) < best + 0.01
+
+
+def test_the_start_does_not_decide_where_it_ends(items):
+    fold = FoldIn(items, temperature=T, radius=1.0)
+    liked = np.array([4, 17, 33])
+    one, other = (fold.point(liked, start=start) for start in points(2, 6, np.random.default_rng(2)))
+    assert abs(loss_at(one, items, liked.tolist()) - loss_at(other, items, liked.tolist())) < 0.02
+
+
+def test_points_stay_in_a_ball_of_any_radius(items):
+    for radius in (0.5, 1.0, 2.0):
+        point = FoldIn(items * radius, temperature=T, radius=radius).point(np.array([1, 2]))
+        assert np.linalg.norm(point) <= radius * (1 + 1e-6)
+
+
+def test_a_heavier_item_pulls_harder(items):
+    fold = FoldIn(items, temperature=T, radius=1.0)
+    liked = np.array([5, 40])
+    distances = [
+        np.linalg.norm(fold.point(liked, np.array([weight, 1.0])) - items[5]) for weight in (0.1, 1.0, 10.0)
+    ]
+    assert distances[0] > distances[1] > distances[2]
+    same = fold.point(liked, np.array([20.0, 2.0])), fold.point(liked, np.array([10.0, 1.0]))
+    np.testing.assert_allclose(*same, atol=1e-5)
+
+
+def test_a_disliked_item_pushes_away_and_more_so_with_weight(items):
+    fold = FoldIn(items, temperature=T, radius=1.0)
+    liked = np.array([5, 40])
+    disliked = np.array([12])
+    plain = np.linalg.norm(fold.point(liked) - items[12])
+    light, heavy = (
+        np.linalg.norm(fold.point(liked, disliked=disliked, disliked_weights=np.array([w])) - items[12])
+        for w in (0.1, 10.0)
+    )
+    assert plain < light < heavy
+
+
+def test_the_users_own_items_are_no_negatives():
+    items = np.array([[1, 0], [0.99, 0], [-1, 0], [0, 1], [0, -1]], dtype=np.float32)
+    fold = FoldIn(items, temperature=0.05, radius=1.0)
+    both = fold.point(np.array([0, 1]))
+    np.testing.assert_allclose(both, [1, 0], atol=0.05)
+
+
+def test_liking_the_whole_catalogue_gives_a_point_too(items):
+    point = FoldIn(items, temperature=T, radius=1.0).point(np.arange(60))
+    assert np.isfinite(point).all()
+
+
+def test_a_sample_of_the_catalogue_gives_about_the_point_of_all_of_it():
+    rng = np.random.default_rng(3)
+    items = points(4000, 16, rng)
+    liked = rng.integers(0, 4000, 12)
+    whole = FoldIn(items, temperature=T, radius=1.0, pool=4000).point(liked)
+    sample = FoldIn(items, temperature=T, radius=1.0, pool=1000).point(liked)
+    assert np.linalg.norm(whole - sample) < 0.25
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [1.0, -1.0], [1.0, np.nan], [1.0]])
+def test_weights_that_mean_nothing_are_refused(items, weights):
+    with pytest.raises(ValueError, match="positive"):
+        FoldIn(items, temperature=T, radius=1.0).point(np.array([1, 2]), np.array(weights))
+
+
+def test_no_liked_item_is_refused(items):
+    with pytest.raises(ValueError, match="liked"):
+        FoldIn(items, temperature=T, radius=1.0).point(np.empty(0, dtype=np.int64))
+
+
+def test_weights_halve_with_age_and_unknown_times_count_fully():
+    day = 86400.0
+    times = np.array([100 * day, 70 * day, np.nan, 40 * day])
+    np.testing.assert_allclose(recency_weights(times, half_life=30 * day), [1, 0.5, 1, 0.25])
+    np.testing.assert_allclose(recency_weights(np.array([np.nan, np.nan])), [1, 1])

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from cml.index import NO_ROW, ItemIndex, smallest
+from tests.cml.small_models import points
+from tests.reference.lists import nearest
+
+
+@pytest.fixture
+def vectors():
+    return points(700, 16, np.random.default_rng(0))
+
+
+@pytest.fixture
+def queries():
+    return points(40, 16, np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("k", [1, 10, 100, 500, 700])
+def test_the_index_agrees_with_brute_force_to_the_last_id(vectors, queries, k):
+    rows, squared = ItemIndex(vectors).search(queries, k)
+    for query, got_rows, got_squared in zip(queries, rows, squared, strict=True):
+        wanted = nearest(query.tolist(), vectors.tolist(), k)
+        assert got_rows.tolist() == [row for row, _ in wanted]
+        assert np.sqrt(got_squared).tolist() == pytest.approx([distance for _, distance in wanted], abs=1e-5)
+
+
+@pytest.mark.parametrize("n_allowed", [1, 5, 50, 400, 700])
+def test_a_search_among_some_rows_agrees_with_brute_force_over_them(vectors, queries, n_allowed):
+    allowed = np.random.default_rng(2).permutation(700)[:n_allowed]
+    rows, _ = ItemIndex(vectors).search_among(queries, 20, allowed)
+    for query, got in zip(queries, rows, strict=True):
+        wanted = [row for row, _ in nearest(query.tolist(), vectors.tolist(), 20, allowed.tolist())]
+        assert got.tolist() == wanted + [NO_ROW] * (20 - len(wanted))
+
+
+def test_one_point_alone_gets_what_it_gets_among_many(vectors):
+    many = points(300, 16, np.random.default_rng(3))
+    index = ItemIndex(vectors)
+    rows, squared = index.search(many, 30)
+    for at, point in enumerate(many):
+        alone = index.search(point[None], 30)
+        assert alone[0][0].tolist() == rows[at].tolist()
+        assert alone[1][0].tolist() == squared[at].tolist()
+
+
+def test_a_longer_list_begins_with_the_shorter_one_even_among_equal_vectors():
+    vectors = np.repeat(points(20, 4, np.random.default_rng(4)), 40, axis=0)
+    point = points(1, 4, np.random.default_rng(5))
+    index = ItemIndex(vectors)
+    longest = index.search(point, 800)[0][0].tolist()
+    assert sorted(longest) == list(range(800))
+    for k in (1, 7, 39, 40, 41, 150, 799):
+        assert index.search(point, k)[0][0].tolist() == longest[:k]
+
+
+def test_short_catalogues_pad_with_no_row_and_infinity():
+    vectors = points(3, 4, np.random.default_rng(6))
+    rows, squared = ItemIndex(vectors).search(vectors[:2], 5)
+    assert rows.shape == squared.shape == (2, 5)
+    assert (rows[:, 3:] == NO_ROW).all()
+    assert np.isinf(squared[:, 3:]).all()
+    assert rows[:, 0].tolist() == [0, 1]
+
+
+def test_an_empty_selection_and_an_empty_catalogue_give_only_padding(vectors):
+    rows, _ = ItemIndex(vectors).search_among(vectors[:1], 3, np.empty(0, dtype=np.int64))
+    assert rows.tolist() == [[NO_ROW] * 3]
+    rows, _ = ItemIndex(vectors[:0]).search(vectors[:1], 2)
+    assert rows.tolist() == [[NO_ROW] * 2]
+
+
+def test_the_smallest_values_come_sorted_and_equal_ones_by_position():
+    values = np.array([3.0, 1.0, 2.0, 1.0, 1.0])
+    assert smallest(values, 2).tolist() == [1, 3]
+    assert smallest(values, 9).tolist() == [1, 3, 4, 2, 0]
+    assert smallest(values, 0).tolist() == []
+
+
+@pytest.fixture
+def clustered():
+    rng = np.random.default_rng(7)
+    centres = points(40, 16, rng)
+    vectors = centres[rng.integers(0, 40, 5000)] + rng.normal(scale=0.05, size=(5000, 16))
+    users = centres[rng.integers(0, 40, 300)] + rng.normal(scale=0.05, size=(300, 16))
+    return vectors.astype(np.float32), users.astype(np.float32)
+
+
+def test_cells_reach_the_recall_that_they_state_on_other_points_too(clustered, tmp_path):
+    vectors, users = clustered
+    index = ItemIndex.build(vectors, users[:200], "cells", 0.95)
+    index.save(tmp_path / "index.faiss")
+    index = ItemIndex.load(vectors, index.info, tmp_path / "index.faiss")
+    assert index.info.kind == "cells"
+    assert index.info.recall >= 0.95
+    true, _ = ItemIndex(vectors).search(users[200:], 100)
+    found, _ = index.search(users[200:], 100)
+    recall = np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)])
+    assert recall > 0.9
+    assert index.info.params["probes"]["100"] < index.info.params["cells"] // 2
+
+
+def test_cells_give_true_distances_in_order(clustered):
+    vectors, users = clustered
+    rows, squared = ItemIndex.build(vectors, users, "cells", 0.9).search(users[:5], 50)
+    for user, got, got_squared in zip(users, rows, squared, strict=False):
+        wanted = ((vectors[got] - user) ** 2).sum(axis=1)
+        np.testing.assert_allclose(got_squared, wanted, rtol=1e-4, atol=1e-6)
+        assert (np.diff(got_squared) >= 0).all()
+
+
+def test_with_cells_a_longer_list_begins_with_the_shorter_one_and_reaches_every_item(clustered):
+    vectors, users = clustered
+    index = ItemIndex.build(vectors, users, "cells", 0.5)
+    for user in users[:3]:
+        whole = index.search(user[None], 5000)[0][0].tolist()
+        assert sorted(whole) == list(range(5000))
+        for k in (1, 99, 100, 101, 700, 1001, 1500):
+            assert index.search(user[None], k)[0][0].tolist() == whole[:k]
+
+
+def test_cells_that_miss_the_target_give_way_to_exact_search():
+    rng = np.random.default_rng(8)
+    vectors = rng.normal(size=(2000, 64)).astype(
+        np.float32
+    )  # nothing is near anything: the worst case for cells
+    index = ItemIndex.build(vectors, rng.normal(size=(50, 64)).astype(np.float32), "cells", 0.999)
+    assert index.info.kind == "exact"
+    assert index.info.recall == 1.0
+
+
+def test_a_search_among_some_rows_is_exact_with_cells_too(clustered):
+    vectors, users = clustered
+    index = ItemIndex.build(vectors, users, "cells", 0.5)
+    allowed = np.arange(0, 5000, 3)
+    assert (
+        index.search_among(users, 30, allowed)[0] == ItemIndex(vectors).search_among(users, 30, allowed)[0]
+    ).all()
+
+
+def test_small_catalogues_are_searched_exactly_by_default(vectors, queries):
+    assert ItemIndex.build(vectors, queries).info.kind == "exact"
