@@ -20,6 +20,7 @@ COMMANDS = {
     "recommend": ("cml.commands.recommend", "Recommend items for a user, with distances and reasons."),
     "similar": ("cml.commands.similar", "List the items nearest to an item."),
     "retrain": ("cml.commands.retrain", "Train again on fresh data and publish if it is not worse."),
+    "export": ("cml.commands.export", "Write vectors or recommendations as Parquet."),
     "serve": ("cml.commands.serve", "Answer recommendations over HTTP."),
 }
 
