@@ -170,5 +170,5 @@ class Answers:
         self._metrics.answered(answer.strategy, page.variant, restricted)
         recommendation_id = f"{answer.version}{page.mark}{self._nonce}{next(self._counter):x}"
         head = opening(answer.version, answer.strategy, page.variant, recommendation_id, page.k, user_id)
-        tail = closing(answer.skipped, page.next(len(answer.rows), self._settings.max_depth))
+        tail = closing(answer.skipped, page.following(len(answer.rows), self._settings.max_depth))
         return self._encoder.encode(page.snapshot, answer, head, tail, explained="because" in page.asked)

@@ -18,8 +18,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 async def read(request: Request, model: type[Model]) -> Model:
     """The request's body as this schema. Raises Problem 422."""
+    return parse(await request.body(), model)
+
+
+def parse(body: bytes, model: type[Model]) -> Model:
+    """JSON as this schema. Raises Problem 422."""
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise invalid(describe(error.errors(include_input=False, include_url=False))) from None
 

@@ -6,8 +6,8 @@ earlier pages are then exactly the first `offset` of the same ranking.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from service.errors import Problem, invalid
 from service.schemas import ListOptions
@@ -16,8 +16,7 @@ _UNPAGED = {"k", "cursor"}
 _PLAIN = "plain"  # the fingerprint of no options at all, the most frequent one
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """The beginning of the next page of a listing."""
 
     version: str

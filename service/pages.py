@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cml.catalogue import AVAILABLE_FROM, AVAILABLE_UNTIL
 from cml.errors import QueryError
@@ -24,8 +23,7 @@ from service.store import SnapshotStore
 _PASSED_ON = frozenset({"exclude_seen", "exclude", "allow", "where", "max_distance", "diversity"})
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Everything that decides a list, taken at one moment."""
 
     snapshot: Snapshot
@@ -35,7 +33,7 @@ class Page:
     k: int
     asked: dict[str, Any]  # the options as `cml.recommend` takes them
 
-    def next(self, n_items: int, max_depth: int) -> str | None:
+    def following(self, n_items: int, max_depth: int) -> str | None:
         """The cursor of the page after this one, which has `n_items`; None at the end."""
         end = self.cursor.offset + self.k
         if n_items < self.k or end >= max_depth:

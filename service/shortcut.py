@@ -1,6 +1,6 @@
-"""The shortest way for the most frequent request: a user's list without options, or with `k` alone.
+"""The shortest way for the two most frequent questions: a user's list as it is, and a session's list.
 
-The same function answers as behind the route; what is saved is the framework's routing and validation.
+The same functions answer as behind the routes; what is saved is the framework's routing and validation.
 """
 
 from __future__ import annotations
@@ -8,28 +8,33 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
-from service import paths
+from service import bodies, paths
 from service.answers import Answers
-from service.schemas import ListOptions
+from service.schemas import ListOptions, SessionRequest
 
-TEMPLATE = "/v1/users/{user_id}/recommendations"
-_BEFORE, _AFTER = TEMPLATE.split("{user_id}")
+USER = "/v1/users/{user_id}/recommendations"
+SESSION = "/v1/recommendations"
+_BEFORE, _AFTER = USER.split("{user_id}")
+_SHORTEST = len(_BEFORE) + len(_AFTER)
+_USUAL_LENGTHS = range(1, 101)
 
 
 class Shortcut:
-    """Answers a plain request for a user's list; leaves every other to the routes."""
+    """Answers plain requests for a user's list (at most `k` is given) and sessions; leaves the rest to the routes."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
-        self._plain: dict[bytes, ListOptions] = {b"": ListOptions()}
-        self._plain |= {b"k=%d" % k: ListOptions(k=k) for k in range(1, 101)}
+        self._plain = {b"": ListOptions()} | {b"k=%d" % k: ListOptions(k=k) for k in _USUAL_LENGTHS}
 
-    def __call__(self, scope: MutableMapping[str, Any]) -> tuple[str, bytes] | None:
+    async def __call__(self, scope: MutableMapping[str, Any], body: bytes) -> tuple[str, bytes] | None:
         path: str = scope["path"]
-        if not (path.startswith(_BEFORE) and path.endswith(_AFTER)):
-            return None
-        options = self._plain.get(scope["query_string"])
-        if options is None or len(path) <= len(_BEFORE) + len(_AFTER):
-            return None
-        user_id = paths.read_id(path[len(_BEFORE) : -len(_AFTER)])
-        return TEMPLATE, self._answers.for_user(user_id, options)()
+        if scope["method"] == "GET" and path.endswith(_AFTER) and path.startswith(_BEFORE):
+            options = self._plain.get(scope["query_string"])
+            if options is None or len(path) <= _SHORTEST:
+                return None
+            user_id = paths.read_id(path[len(_BEFORE) : -len(_AFTER)])
+            return USER, await self._answers.run(self._answers.for_user(user_id, options))
+        if scope["method"] == "POST" and path == SESSION:
+            request = bodies.parse(body, SessionRequest)
+            return SESSION, await self._answers.run(self._answers.for_session(request))
+        return None

@@ -14,6 +14,12 @@ _FILES = {
     "explorer.css": "text/css; charset=utf-8",
     "explorer.js": "text/javascript; charset=utf-8",
 }
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+}
 _DIRECTORY = Path(__file__).parent.parent / "web"
 
 
@@ -33,7 +39,7 @@ def routes(_context: Context) -> APIRouter:
     def add(path: str, name: str) -> None:
         @router.get(path)
         async def part() -> Response:
-            return Response(content[name], media_type=_FILES[name])
+            return Response(content[name], headers=_HEADERS, media_type=_FILES[name])
 
     add("/explorer/", "index.html")
     for name in _FILES:
