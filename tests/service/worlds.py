@@ -16,7 +16,16 @@ USERS = ["ann", "bob", "Zoë/ü 1"]
 # On a line: the user at 0.0 sees the items in this order.
 ITEMS = ["i0", "i1", "a/b", "日本", "i4", "i5", "i6", "i7"]
 TITLES = ["Alien", "Aliens", "Brazil", "千と千尋の神隠し", "Amélie", "Heat", None, "Up"]
-GENRES = [["Horror", "SciFi"], ["SciFi"], ["SciFi", "Comedy"], ["Fantasy"], ["Comedy"], ["Crime"], [], ["Comedy"]]
+GENRES = [
+    ["Horror", "SciFi"],
+    ["SciFi"],
+    ["SciFi", "Comedy"],
+    ["Fantasy"],
+    ["Comedy"],
+    ["Crime"],
+    [],
+    ["Comedy"],
+]
 
 
 def content(*, shift: float = 0.0, flip: bool = False, data: dict | None = None) -> Content:

@@ -1,0 +1,193 @@
+"""Events over HTTP: durable, idempotent, counted at once by every worker; users who can be forgotten."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from tests.service.conftest import ids, refused
+from tests.service.worlds import content, publish
+
+
+def like(user_id: str, item_id: str, **values):
+    return {"user_id": user_id, "item_id": item_id, "type": "like"} | values
+
+
+def send(client, *events):
+    return client.post("/v1/events", json={"events": list(events)})
+
+
+def recommended(client, user_id, **parameters):
+    return client.get(f"/v1/users/{user_id}/recommendations", params=parameters)
+
+
+def test_a_new_user_becomes_known_with_the_first_event(client):
+    assert recommended(client, "new").json()["strategy"] == "popular"
+    assert send(client, like("new", "i7")).json() == {"accepted": 1, "duplicates": 0, "unknown_items": []}
+    answer = recommended(client, "new", k=2)
+    assert answer.json()["strategy"] == "session"
+    assert ids(answer) == ["i6", "i5"]
+
+
+def test_an_event_moves_a_known_user_and_its_item_leaves_the_list(client):
+    before = recommended(client, "ann", k=8)
+    send(client, like("ann", "i7"))
+    after = recommended(client, "ann", k=8)
+    assert after.json()["strategy"] == "personal"
+    assert "i7" in ids(before)
+    assert "i7" not in ids(after)
+    assert [item["distance"] for item in after.json()["items"]] != [
+        item["distance"] for item in before.json()["items"]
+    ]
+
+
+def test_the_next_answer_of_another_worker_counts_the_event_too(serve):
+    one, other = serve(), serve()
+    assert recommended(other, "new").json()["strategy"] == "popular"
+    send(one, like("new", "i7"))
+    assert ids(recommended(other, "new", k=2)) == ["i6", "i5"]
+    send(other, like("new", "i6"))
+    assert ids(recommended(one, "new", k=1)) == ["i5"]
+
+
+def test_a_disliked_item_leaves_and_a_later_like_brings_the_user_back_to_it(client):
+    send(client, like("new", "i7"), like("new", "i5", type="dislike"))
+    assert "i5" not in ids(recommended(client, "new", k=8))
+    assert "i5" not in ids(recommended(client, "new", k=8, exclude_seen=False))
+    send(client, like("new", "i5"))
+    assert "i5" in ids(recommended(client, "new", k=8, exclude_seen=False))
+
+
+def test_only_dislikes_leave_a_user_with_the_popular_items_but_those(client):
+    send(client, like("new", "i0", type="dislike"))
+    answer = recommended(client, "new", k=8)
+    assert answer.json()["strategy"] == "popular"
+    assert "i0" not in ids(answer)
+
+
+def test_an_event_id_counts_once(client):
+    assert send(client, like("new", "i7", event_id="x")).json()["accepted"] == 1
+    again = send(client, like("new", "i6", event_id="x"), like("new", "i5", event_id="y"))
+    assert again.json() == {"accepted": 1, "duplicates": 1, "unknown_items": []}
+    stored = client.get("/v1/users/new").json()["events"]
+    assert [(event["event_id"], event["item_id"]) for event in stored] == [("x", "i7"), ("y", "i5")]
+
+
+def test_events_without_an_id_all_count(client):
+    assert send(client, like("new", "i7"), like("new", "i7")).json()["accepted"] == 2
+
+
+def test_events_about_unknown_items_are_kept_and_named(client):
+    assert send(client, like("new", "later"), like("new", "i7")).json()["unknown_items"] == ["later"]
+    answer = recommended(client, "new", k=1)
+    assert ids(answer) == ["i6"]
+    assert answer.json()["skipped"] == []
+
+
+def test_weights_come_from_the_event_or_from_the_type(serve):
+    client = serve(event_weights={"like": 2.0, "view": 0.5, "purchase": 3.0, "dislike": 1.0})
+    send(
+        client,
+        like("new", "i1", type="view"),
+        like("new", "i7", weight=0.7, time=12.5, recommendation_id="r"),
+    )
+    first, second = client.get("/v1/users/new").json()["events"]
+    assert (first["weight"], second["weight"]) == (0.5, 0.7)
+    assert (second["time"], second["recommendation_id"]) == (12.5, "r")
+
+
+def test_events_that_the_version_was_trained_on_do_not_count_twice(serve, models):
+    client = serve()
+    send(client, like("ann", "i7"))
+    folded = ids(recommended(client, "ann", k=8))
+    publish(models, content(data={"events_through": 1}))
+    client.post("/v1/admin/reload")
+    assert ids(recommended(client, "ann", k=8)) != folded
+    send(client, like("ann", "i6"))
+    assert "i6" not in ids(recommended(client, "ann", k=8))
+
+
+def test_malformed_events_are_refused_whole(client):
+    for events in (
+        [],
+        [{}],
+        [like("", "i7")],
+        [like("u", "i7", type="kiss")],
+        [like("u", "i7", weight=0)],
+        [like("u", "i7", extra=1)],
+        [like("u", "i7"), like("u\0", "i7")],
+    ):
+        refused(client.post("/v1/events", json={"events": events}), 422, "invalid-request")
+    refused(client.get("/v1/users/u"), 404, "unknown-user")
+
+
+def test_too_many_events_at_once_are_refused(serve):
+    client = serve(max_events=2)
+    refused(send(client, *[like("u", "i7")] * 3), 422, "invalid-request")
+
+
+def test_what_is_stored_about_a_user_is_shown(client):
+    send(client, like("ann", "i7", event_id="x", time=5.0))
+    user = client.get("/v1/users/ann").json()
+    assert user["in_model"] is True
+    assert user["trained_on"] == ["i0", "日本"]
+    assert user["events"] == [
+        {
+            "event_id": "x",
+            "item_id": "i7",
+            "type": "like",
+            "weight": 1.0,
+            "time": 5.0,
+            "recommendation_id": None,
+        }
+    ]
+    refused(client.get("/v1/users/nobody"), 404, "unknown-user")
+
+
+def test_an_erased_user_is_unknown_everywhere_at_once(serve):
+    one, other = serve(), serve()
+    send(one, like("ann", "i7"))
+    assert other.get("/v1/users/ann").status_code == 200
+    assert one.delete("/v1/users/ann").json() == {"user_id": "ann", "events": 1}
+    for client in (one, other):
+        refused(client.get("/v1/users/ann"), 404, "unknown-user")
+        assert recommended(client, "ann").json()["strategy"] == "popular"
+        assert "ann" not in client.get("/v1/users/bob/similar").text
+        assert "ann" not in client.get("/v1/items/i4/users").text
+    assert one.delete("/v1/users/ann").json()["events"] == 0
+
+
+def test_an_erasure_holds_after_a_restart_and_until_a_version_was_trained_without_the_user(serve, models):
+    serve().delete("/v1/users/ann")
+    later = serve()
+    assert recommended(later, "ann").json()["strategy"] == "popular"
+    publish(models, content(data={"erasures_through": 1}))
+    later.post("/v1/admin/reload")
+    assert recommended(later, "ann").json()["strategy"] == "personal"
+
+
+def test_an_erased_user_may_come_back_as_somebody_new(client):
+    client.delete("/v1/users/ann")
+    send(client, like("ann", "i7"))
+    assert recommended(client, "ann", k=1).json()["strategy"] == "session"
+    assert client.get("/v1/users/ann").json()["trained_on"] == []
+
+
+def test_without_an_event_store_lists_are_answered_and_events_refused(serve):
+    client = serve(events="off")
+    assert recommended(client, "ann").json()["strategy"] == "personal"
+    refused(send(client, like("u", "i7")), 503, "events-off")
+    refused(client.delete("/v1/users/ann"), 503, "events-off")
+
+
+def test_a_store_that_fails_refuses_events_and_leaves_the_lists_answering(serve, models):
+    client = serve()
+    before = ids(recommended(client, "ann"))
+    from cml.events import EventStore
+
+    broken = EventStore(f"sqlite:///{models / 'events.db'}")
+    with broken._writing() as connection:
+        connection.execute(text("DROP TABLE events"))
+    assert "nothing was stored" in refused(send(client, like("ann", "i7")), 503, "events-unavailable")
+    assert ids(recommended(client, "ann")) == before
+    assert client.get("/readyz").json()["problems"]
+    assert client.get("/readyz").status_code == 200
