@@ -74,6 +74,14 @@ def test_nobody_in_common_leaves_an_empty_value() -> None:
     assert held.targets.shape == (0, 4)
 
 
+def test_some_of_the_users_can_be_taken() -> None:
+    held = held_out([("a", "q"), ("b", "r"), ("b", "new"), ("c", "s")], seen=[(1, 0)]).take(np.array([1, 2]))
+    assert (held.user_rows.tolist(), held.source_rows.tolist()) == ([1, 2], [1, 2])
+    assert targets(held) == [[2], [3]]
+    assert held.seen.toarray().tolist() == [[1, 0, 0, 0], [0, 0, 0, 0]]
+    assert held.counts.tolist() == [2, 1]
+
+
 @pytest.mark.parametrize("ids", ["abc", "abcde", "ab", "cba", "", "xabc"])
 def test_rows_over_equals_looking_up_each_id(ids: str) -> None:
     known = Vocabulary("abc")

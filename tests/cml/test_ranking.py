@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -98,8 +100,13 @@ def test_tensors_are_ranked_like_arrays_and_need_no_gradient() -> None:
 def test_the_number_of_threads_is_left_as_it_was() -> None:
     users, items, seen = a_world(n_users=4, n_items=20, dim=3, seen_share=0.2, seed=6)
     before = torch.get_num_threads()
-    top_unseen(users, items, seen, 5, threads=3)
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(2)
+    try:
+        top_unseen(users, items, seen, 5, threads=3)
+        with ThreadPoolExecutor(1) as pool:
+            assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_no_users_and_no_items_are_fine() -> None:
