@@ -20,7 +20,7 @@ from cml.manifest import IndexInfo
 
 KIND = "cells"
 TARGET_RECALL = 0.99
-DEPTHS = (100, 1000)  # list lengths for which the number of cells is decided
+DEPTHS = (100, 300, 1000)  # list lengths for which the number of cells is decided
 _SAMPLE = 200  # points on which recall is measured
 _POINTS_PER_CELL = 128  # for placing the cells
 

@@ -112,7 +112,7 @@ def recommend_session(
         history = snapshot.seen_rows(user_row)
         likes = {int(row): 1.0 for row in snapshot.liked_rows(user_row)} | likes
     likes = {row: weight for row, weight in likes.items() if row not in dislikes}
-    seen = np.union1d(history, [*likes, *dislikes]).astype(np.int64)
+    seen = np.array(sorted({*history.tolist(), *likes, *dislikes}), dtype=np.int64)
     selection, skipped = select(snapshot, query, seen)
     selection = selection.without(list(dislikes))
     skipped = tuple(dict.fromkeys([*unknown_likes, *unknown_dislikes, *skipped]))
@@ -180,10 +180,9 @@ def _rows_and_weights(
     snapshot: Snapshot, signals: Sequence[Signal], half_life: float
 ) -> tuple[dict[int, float], list[str]]:
     """Weights by item row, and the unknown ids. Of several signals about an item the weights add up."""
-    times = np.array([np.nan if signal.time is None else signal.time for signal in signals], dtype=np.float64)
     weights: dict[int, float] = {}
     unknown = []
-    for signal, recency in zip(signals, recency_weights(times, half_life).tolist(), strict=True):
+    for signal, recency in zip(signals, _recencies(signals, half_life), strict=True):
         if not signal.weight > 0:
             raise QueryError(f"weight {signal.weight} of {signal.item_id!r}: weights are greater than 0")
         row = snapshot.artifact.items.find(signal.item_id)
@@ -192,3 +191,10 @@ def _rows_and_weights(
         else:
             weights[row] = weights.get(row, 0.0) + signal.weight * recency
     return weights, unknown
+
+
+def _recencies(signals: Sequence[Signal], half_life: float) -> list[float]:
+    if all(signal.time is None for signal in signals):
+        return [1.0] * len(signals)
+    times = [np.nan if signal.time is None else signal.time for signal in signals]
+    return recency_weights(np.array(times, dtype=np.float64), half_life).tolist()

@@ -35,7 +35,9 @@ class Selection:
 
     def without(self, rows: list[int]) -> Selection:
         """The same selection without these rows."""
-        return Selection(self.mask, np.union1d(self.blocked, rows).astype(np.int64)) if rows else self
+        if not rows:
+            return self
+        return Selection(self.mask, np.union1d(self.blocked, rows).astype(np.int64))
 
     def first(self, order: NDArray[np.integer], n: int) -> NDArray[np.integer]:
         """The first n selected rows of an order; looks at more and more of it until there are enough."""

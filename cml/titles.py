@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -54,17 +54,17 @@ class TitleSearch:
         return sorted(found, key=found.__getitem__)[:limit]
 
     def _candidates(self, folded: str) -> Iterable[int]:
-        """Rows whose title begins with the query, then those with its longest word, then with it inside."""
-        needle = max(folded.split(), key=len)
-        rows: dict[int, None] = {}
-        for pattern in (f"\n {folded}", f" {needle} ", needle):
-            for row in islice(self._scan(pattern.encode()), _MAX_CANDIDATES):
-                rows[row] = None
-        return rows
+        """Rows whose title begins with the query, then those that hold it, then those with its rarest word."""
+        rows = dict.fromkeys(self._scan(f"\n {folded}"))
+        rows |= dict.fromkeys(self._scan(f" {folded} "))
+        by_word = [self._scan(word) for word in set(folded.split())]
+        return rows | dict.fromkeys(min(by_word, key=len))
 
-    def _scan(self, needle: bytes) -> Iterator[int]:
-        for match in re.finditer(re.escape(needle), self._buffer):
-            yield int(np.searchsorted(self._starts, match.start(), side="right")) - 1
+    def _scan(self, needle: str) -> list[int]:
+        """Rows that hold the text, the first `_MAX_CANDIDATES` of them."""
+        matches = re.finditer(re.escape(needle.encode()), self._buffer)
+        starts = [match.start() for match in islice(matches, _MAX_CANDIDATES)]
+        return (np.searchsorted(self._starts, starts, side="right") - 1).tolist()
 
     def _line(self, row: int) -> str:
         return bytes(self._buffer[self._starts[row] : self._starts[row + 1]]).decode("utf-8").strip()

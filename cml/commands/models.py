@@ -1,4 +1,4 @@
-"""`cml models`: list, show, verify, publish and roll back versions in a registry."""
+"""`cml models`: list, show, verify, publish, roll back and prune versions in a registry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cml.registry import Registry
 
 @click.group("models")
 def command() -> None:
-    """List, show, verify, publish and roll back model versions."""
+    """List, show, verify, publish, roll back and prune model versions."""
 
 
 @command.command("list")
@@ -116,6 +116,21 @@ def rollback(version: str | None, models: Path, as_json: bool) -> None:
         print_json({"version": version, "before": before})
     else:
         click.echo(f"current: {version} (before: {before})")
+
+
+@command.command("prune")
+@click.option(
+    "--keep", type=click.IntRange(min=1), required=True, help="How many of the newest versions stay."
+)
+@models_option
+@json_option
+def prune(keep: int, models: Path, as_json: bool) -> None:
+    """Remove old versions; the current one always stays."""
+    removed = Registry(models).prune(keep)
+    if as_json:
+        print_json({"removed": removed})
+    else:
+        click.echo("\n".join(f"removed {name}" for name in removed) or "nothing to remove")
 
 
 def artifact_of(run: Path) -> Path:

@@ -126,6 +126,7 @@ def test_title_search_keeps_to_its_limit_and_finds_an_exact_title_among_many():
     catalogue = Catalogue.from_columns(9000, {"title": [f"Episode {n} of It" for n in range(8999)] + ["It"]})
     assert catalogue.search_titles("it", 3) == [8999, 0, 1]
     assert catalogue.search_titles("episode 8998", 1) == [8998]
+    assert catalogue.search_titles("8997 of episode", 1) == [8997]
 
 
 def test_availability_is_open_where_no_date_stands():
