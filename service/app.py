@@ -120,6 +120,7 @@ def _routed(context: Context, watch: Watch) -> Service:
     app.add_exception_handler(errors.Problem, errors.on_problem)
     app.add_exception_handler(HTTPException, errors.on_http_exception)
     app.add_exception_handler(RequestValidationError, errors.on_invalid)
+    app.add_exception_handler(Exception, errors.on_failure)
     return app
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from service import paths
 from service.auth import ANYONE, Keyring, required_scope
-from service.errors import MEDIA_TYPE, Problem, too_large
+from service.errors import MEDIA_TYPE, Problem, internal_error, too_large
 from service.limits import RateLimit
 from service.logs import AccessLog
 from service.metrics import Metrics
@@ -79,7 +79,8 @@ class Edge:
             await exchange.fail(problem)
         except Exception:
             _log.exception("request failed", extra={"request_id": request_id})
-            await exchange.fail(_internal_error())
+            if not exchange.complete:
+                await exchange.fail(internal_error())
         finally:
             self._note(scope, exchange)
 
@@ -146,12 +147,13 @@ class Edge:
 class _Exchange:
     """One request's way out: adds the headers that every answer has, and knows what was answered."""
 
-    __slots__ = ("_send", "began", "key", "request_id", "route", "status")
+    __slots__ = ("_send", "began", "complete", "key", "request_id", "route", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.began = time.perf_counter()
         self.status = 0
+        self.complete = False
         self.route: str | None = None
         self.key = ANYONE
         self.request_id = ""
@@ -162,6 +164,8 @@ class _Exchange:
             given = message.get("headers", ())
             own = {name for name, _ in given}
             message["headers"] = [*given, *(header for header in self._extra() if header[0] not in own)]
+        else:
+            self.complete = not message.get("more_body", False)
         await self._send(message)
 
     async def json(self, body: bytes) -> None:
@@ -209,10 +213,6 @@ def replay(body: bytes, receive: Receive) -> Receive:
 def _interesting(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     wanted = (b"authorization", b"x-request-id", b"content-length")
     return {name: value for name, value in headers if name in wanted}
-
-
-def _internal_error() -> Problem:
-    return Problem(500, "internal-error", "Internal error", "the service failed; its log has the request id")
 
 
 def _too_slow(seconds: float) -> Problem:

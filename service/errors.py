@@ -65,6 +65,11 @@ def too_large(limit: int) -> Problem:
     )
 
 
+def internal_error() -> Problem:
+    """500: what went wrong is for the log, not for the caller."""
+    return Problem(500, "internal-error", "Internal error", "the service failed; its log has the request id")
+
+
 def response(problem: Problem, request_id: str) -> Response:
     """The problem as a response."""
     return Response(problem.body(request_id), problem.status, dict(problem.headers), MEDIA_TYPE)
@@ -90,6 +95,11 @@ async def on_invalid(request: Request, error: Exception) -> Response:
     """Handler for requests that do not match their schema: 422, naming the first places that are wrong."""
     assert isinstance(error, RequestValidationError)
     return response(invalid(describe(error.errors())), _request_id(request))
+
+
+async def on_failure(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """Handler for everything that nobody foresaw; the edge logs it."""
+    return response(internal_error(), _request_id(request))
 
 
 def describe(errors: object) -> str:

@@ -34,9 +34,9 @@ Where = Annotated[
 
 
 class Asked(BaseModel):
-    """Base of everything that comes in."""
+    """Base of everything that comes in: `true` is no number, and unknown fields are mistakes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ListOptions(Asked):
@@ -84,7 +84,6 @@ class SessionRequest(ListOptions):
     """A list for a session or somebody new, from likes and dislikes; or for a user, with a long request."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"liked": [{"item_id": "0133093", "weight": 2}], "disliked": [{"item_id": "0120338"}], "k": 5}
@@ -100,9 +99,7 @@ class SessionRequest(ListOptions):
 class BatchRequest(ListOptions):
     """The same list for many users, one JSON line each."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"user_ids": ["42", "43"], "k": 10}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_ids": ["42", "43"], "k": 10}]})
 
     user_ids: Annotated[list[Id], Field(min_length=1)]
 
@@ -138,7 +135,6 @@ class EventsRequest(Asked):
     """Events, stored together."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"events": [{"event_id": "c7-1", "user_id": "42", "item_id": "0133093", "type": "like"}]}
@@ -153,7 +149,7 @@ class ItemUpdate(Asked):
     """What replaces everything that was said about an item since publishing."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"metadata": {"title": "The Matrix", "year": 1999}}]}
+        json_schema_extra={"examples": [{"metadata": {"title": "The Matrix", "year": 1999}}]}
     )
 
     hidden: bool = False
@@ -171,7 +167,6 @@ class ExperimentRequest(Asked):
     """A candidate version for a share of the users."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"name": "dim-128", "candidate": "000013-0123456789ab", "share": 0.1}]
         },
