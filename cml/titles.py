@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -53,7 +53,7 @@ class TitleSearch:
                 found[row] = (*rank, row)
         return sorted(found, key=found.__getitem__)[:limit]
 
-    def _candidates(self, folded: str) -> Iterable[int]:
+    def _candidates(self, folded: str) -> dict[int, None]:
         """Rows whose title begins with the query, then those that hold it, then those with its rarest word."""
         rows = dict.fromkeys(self._scan(f"\n {folded}"))
         rows |= dict.fromkeys(self._scan(f" {folded} "))
