@@ -109,10 +109,8 @@ def _answer(address: str, user_id: str) -> str:
     found = ask(address, user_id, SHOWN_FILMS)
     lines = [f"\nUser {user_id} should like"]
     for film in found["items"]:
-        reasons = ", ".join(own["item"]["title"] for own in film.get("because", [])[:2])
-        lines.append(
-            f"  {film['item']['title']} ({film['item'].get('year', '?'):.0f})   because of {reasons}"
-        )
+        reasons = ", ".join(own["title"] for own in film["because"])
+        lines.append(f"  {film['title']} ({film['metadata']['year']})   because of {reasons}")
     return "\n".join(lines)
 
 
