@@ -57,8 +57,8 @@ class TitleSearch:
         """Rows whose title begins with the query, then those that hold it, then those with its rarest word."""
         rows = dict.fromkeys(self._scan(f"\n {folded}"))
         rows |= dict.fromkeys(self._scan(f" {folded} "))
-        by_word = [self._scan(word) for word in set(folded.split())]
-        return rows | dict.fromkeys(min(by_word, key=len))
+        rarest = min((self._scan(word) for word in set(folded.split())), key=lambda found: len(found))
+        return rows | dict.fromkeys(rarest)
 
     def _scan(self, needle: str) -> list[int]:
         """Rows that hold the text, the first `_MAX_CANDIDATES` of them."""

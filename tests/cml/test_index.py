@@ -1,3 +1,4 @@
+import faiss
 import numpy as np
 import pytest
 
@@ -52,6 +53,17 @@ def test_a_longer_list_begins_with_the_shorter_one_even_among_equal_vectors():
     assert sorted(longest) == list(range(800))
     for k in (1, 7, 39, 40, 41, 150, 799):
         assert index.search(point, k)[0][0].tolist() == longest[:k]
+
+
+def test_items_closer_together_than_the_librarys_rounding_are_ordered_truly(monkeypatch):
+    # From so many points on the library uses matrix products, whose rounding depends on the vectors' norms.
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 20)
+    rng = np.random.default_rng(9)
+    clump = points(1, 8, rng) + rng.normal(scale=1e-5, size=(2000, 8)).astype(np.float32)
+    queries = clump[:30] + rng.normal(scale=1e-6, size=(30, 8)).astype(np.float32)
+    rows, _ = ItemIndex(clump).search(queries, 5)
+    for query, got in zip(queries, rows, strict=True):
+        assert got.tolist() == [row for row, _ in nearest(query.tolist(), clump.tolist(), 5)]
 
 
 def test_short_catalogues_pad_with_no_row_and_infinity():
