@@ -97,7 +97,7 @@ async def on_invalid(request: Request, error: Exception) -> Response:
     return response(invalid(describe(error.errors())), _request_id(request))
 
 
-async def on_failure(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def on_failure(request: Request, error: Exception) -> Response:
     """Handler for everything that nobody foresaw; the edge logs it."""
     return response(internal_error(), _request_id(request))
 
