@@ -1,0 +1,57 @@
+"""Real servers on free ports."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+
+@dataclass
+class Server:
+    """A running `python -m service`."""
+
+    process: subprocess.Popen[str]
+    url: str = ""
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def get(self, path: str, **options) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=30, **options)
+
+
+@contextmanager
+def server(models: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+    """Starts a service on a free port and waits until it is ready; kills what is left of it afterwards."""
+    command = [sys.executable, "-m", "service", "--models", str(models), "--port", "0", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+    running = Server(process)
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            running.log.append(line)
+            if found := re.search(r"on (http://\S+)", line):
+                running.url = found.group(1)
+            if "startup complete" in line:
+                break
+        assert running.url, "".join(running.log)
+        threading.Thread(target=lambda: running.log.extend(process.stderr or ()), daemon=True).start()
+        yield running
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

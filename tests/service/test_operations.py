@@ -1,0 +1,282 @@
+"""Versions, experiments, item changes, probes, metrics, and the document that describes it all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import orjson
+import pytest
+
+from cml.registry import Registry
+from service.app import create_app
+from service.experiments import CANDIDATE, CONTROL, variant_of
+from service.settings import Settings
+from tests.service.conftest import ids, refused
+from tests.service.worlds import content, publish
+
+
+def version_of(client) -> str:
+    return client.get("/v1/model").json()["version"]
+
+
+def test_a_new_version_answers_after_a_look_at_current(serve, models):
+    client = serve()
+    before = ids(client.get("/v1/users/ann/recommendations"))
+    newer = publish(models, content(flip=True))
+    assert version_of(client) != newer
+    assert client.post("/v1/admin/reload").json()["current"] == newer
+    after = client.get("/v1/users/ann/recommendations")
+    assert ids(after) != before
+    assert after.json()["model_version"] == newer
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one_answering(serve, models):
+    client = serve()
+    old = version_of(client)
+    newer = publish(models, content(flip=True))
+    victim = models / "versions" / newer / "vectors.safetensors"
+    damaged = bytearray(victim.read_bytes())
+    damaged[-1] ^= 1
+    victim.write_bytes(bytes(damaged))
+    state = client.post("/v1/admin/reload").json()
+    assert state["current"] == old
+    assert "vectors.safetensors" in state["failure"]
+    assert client.get("/v1/users/ann/recommendations").json()["model_version"] == old
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    assert "vectors.safetensors" in ready.text
+    assert "cml_reload_failing 1.0" in client.get("/metrics").text
+    damaged[-1] ^= 1
+    victim.write_bytes(bytes(damaged))
+    assert client.post("/v1/admin/reload").json() | {"versions": []} == {
+        "current": newer,
+        "versions": [],
+        "experiment": None,
+        "failure": None,
+    }
+    assert "cml_reload_failing 0.0" in client.get("/metrics").text
+
+
+def test_without_a_model_the_service_is_alive_but_not_ready_and_picks_the_first_one_up(serve, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    client = serve(models=empty)
+    assert client.get("/livez").status_code == 200
+    assert client.get("/startupz").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    refused(client.get("/v1/users/ann/recommendations"), 503, "not-ready")
+    refused(client.get("/v1/model"), 503, "not-ready")
+    publish(empty)
+    client.post("/v1/admin/reload")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_rollback_and_activation_move_the_pointer(serve, models):
+    client = serve()
+    first = version_of(client)
+    refused(client.post("/v1/admin/rollback"), 409, "not-possible")
+    second = publish(models, content(flip=True))
+    client.post("/v1/admin/reload")
+    assert client.post("/v1/admin/rollback").json()["current"] == first
+    assert Registry(models).current() == first
+    assert client.post(f"/v1/admin/versions/{second}/activate").json()["current"] == second
+    refused(client.post("/v1/admin/versions/000009-0123456789ab/activate"), 404, "unknown-version")
+
+
+def test_variants_are_stable_and_take_their_share():
+    users = [f"user {number}" for number in range(4000)]
+    drawn = [variant_of("test", user, 0.25) for user in users]
+    assert drawn == [variant_of("test", user, 0.25) for user in users]
+    assert 0.22 < drawn.count(CANDIDATE) / len(users) < 0.28
+    wider = [variant_of("test", user, 0.5) for user in users]
+    assert all(after == CANDIDATE for before, after in zip(drawn, wider, strict=True) if before == CANDIDATE)
+    other = [variant_of("other", user, 0.25) for user in users]
+    both = sum(one == two == CANDIDATE for one, two in zip(drawn, other, strict=True))
+    assert 0.03 < both / len(users) < 0.1  # independent: a sixteenth
+
+
+def test_an_experiment_divides_the_users_and_names_the_variant(serve, models):
+    client = serve()
+    current = version_of(client)
+    staged = models.parent / "candidate"
+    from cml import artifact
+
+    artifact.write(content(flip=True), staged)
+    candidate = Registry(models).publish(staged, activate=False)
+    asked = {"name": "flip", "candidate": candidate, "share": 0.5}
+    assert client.put("/v1/admin/experiment", json=asked).json()["experiment"] == asked
+    answers = [client.get(f"/v1/users/u{number}/recommendations").json() for number in range(20)]
+    for number, answer in enumerate(answers):
+        assert answer["variant"] == variant_of("flip", f"u{number}", 0.5)
+        assert answer["model_version"] == (candidate if answer["variant"] == CANDIDATE else current)
+        assert f".flip:{answer['variant']}." in answer["recommendation_id"]
+    assert {answer["variant"] for answer in answers} == {CONTROL, CANDIDATE}
+    assert 'variant="candidate"' in client.get("/metrics").text
+    client.post("/v1/admin/reload")  # exposures are written with each look around
+    from cml.events import EventStore
+
+    shown = EventStore(f"sqlite:///{models / 'events.db'}").exposures("flip")
+    assert sum(sum(users.values()) for users in shown.values()) == 20
+    assert client.delete("/v1/admin/experiment").json()["experiment"] is None
+    assert client.get("/v1/users/u1/recommendations").json()["variant"] is None
+    refused(client.delete("/v1/admin/experiment"), 409, "no-experiment")
+    refused(client.put("/v1/admin/experiment", json=asked | {"candidate": "x"}), 404, "unknown-version")
+
+
+def test_a_hidden_item_is_in_no_list_of_any_worker_and_can_be_shown_again(serve):
+    one, other = serve(), serve()
+    assert one.put("/v1/items/a%2Fb/hidden").json()["hidden"] is True
+    for client in (one, other):
+        for path in (
+            "/v1/users/ann/recommendations",
+            "/v1/lists/popular",
+            "/v1/items/i1/similar",
+            "/v1/users/x/recommendations",
+        ):
+            assert "a/b" not in ids(client.get(path)), path
+        assert client.get("/v1/items/a%2Fb").json()["hidden"] is True
+    assert other.delete("/v1/items/a%2Fb/hidden").json()["hidden"] is False
+    assert "a/b" in ids(one.get("/v1/users/ann/recommendations"))
+
+
+def test_changed_metadata_is_shown_searched_and_filtered_by(client):
+    changed = {"metadata": {"title": "Heated", "year": 2030, "genres": ["Romance"]}}
+    assert client.put("/v1/items/i5", json=changed).status_code == 200
+    client.post("/v1/admin/reload")  # or a moment later by itself
+    item = client.get("/v1/items/i5").json()
+    assert (item["title"], item["metadata"]) == ("Heated", {"genres": ["Romance"], "year": 2030})
+    assert [
+        one["item_id"] for one in client.get("/v1/items", params={"title": "heated"}).json()["items"]
+    ] == ["i5"]
+    assert ids(client.get("/v1/users/ann/recommendations", params={"where": '{"year": {"min": 2020}}'})) == [
+        "i5"
+    ]
+    shown = client.get("/v1/users/ann/recommendations").json()["items"]
+    assert [one["title"] for one in shown if one["item_id"] == "i5"] == ["Heated"]
+
+
+def test_metadata_that_does_not_fit_its_column_is_refused(client):
+    refused(client.put("/v1/items/i5", json={"metadata": {"year": "soon"}}), 422, "invalid-request")
+    refused(client.put("/v1/items/i5", json={"metadata": {"year": {"a": 1}}}), 422, "invalid-request")
+
+
+def test_an_item_that_the_version_does_not_know_is_kept_for_the_next_one(client):
+    answer = client.put("/v1/items/brand-new", json={"metadata": {"title": "Later"}, "features": [0.5, 1]})
+    assert answer.json() == {
+        "item_id": "brand-new",
+        "title": "Later",
+        "metadata": {},
+        "hidden": False,
+        "in_model": False,
+        "liked_by": 0,
+    }
+    assert client.get("/v1/items/brand-new").json()["title"] == "Later"
+
+
+def test_draining_turns_readiness_off_and_answers_on(models):
+    from starlette.testclient import TestClient
+
+    from service.lifecycle import Lifecycle
+
+    lifecycle = Lifecycle()
+    with TestClient(create_app(Settings(models=models, access_log=False), lifecycle)) as client:
+        lifecycle.draining = True
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/livez").status_code == 200
+        assert client.get("/v1/users/ann/recommendations").status_code == 200
+
+
+def test_metrics_count_by_route_template(client):
+    client.get("/v1/users/ann/recommendations")
+    client.get("/v1/users/nobody/recommendations")
+    client.get("/v1/items/nope")
+    page = client.get("/metrics").text
+    assert (
+        'cml_requests_total{method="GET",route="/v1/users/{user_id}/recommendations",status="200"} 2.0'
+        in page
+    )
+    assert 'cml_requests_total{method="GET",route="/v1/items/{item_id}",status="404"} 1.0' in page
+    assert 'cml_answers_total{strategy="popular",variant=""} 1.0' in page
+    assert "nobody" not in page
+    assert "nope" not in page
+
+
+def test_an_answer_that_takes_too_long_is_a_503(serve, monkeypatch):
+    import asyncio
+
+    client = serve(answer_timeout=0.01)
+
+    async def slow(*_args):
+        await asyncio.sleep(5)
+
+    monkeypatch.setattr("service.answers.Answers.run", slow)
+    refused(client.get("/v1/lists/popular"), 503, "too-slow")
+
+
+def test_a_large_catalogue_is_searched_on_its_own_thread_with_the_same_result(serve, monkeypatch):
+    client = serve()
+    inline = ids(client.get("/v1/items/i0/similar"))
+    monkeypatch.setattr("service.answers._INLINE", 0)
+    assert ids(client.get("/v1/items/i0/similar")) == inline
+
+
+def test_the_explorer_loads_nothing_from_elsewhere(client):
+    assert client.get("/", follow_redirects=False).headers["location"] == "/explorer/"
+    page = client.get("/explorer/").text
+    parts = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert {"explorer.css", "explorer.js"} <= set(parts)
+    for part in parts:
+        assert not re.match(r"https?:|//", part), part
+    for name in ("explorer.css", "explorer.js"):
+        assert client.get(f"/explorer/{name}").status_code == 200
+        assert "http" not in client.get(f"/explorer/{name}").text.replace("http-equiv", "")
+
+
+@pytest.fixture
+def document(client):
+    return client.get("/openapi.json").json()
+
+
+def test_every_operation_documents_its_errors_as_problems(document):
+    operations = [
+        (path, operation)
+        for path, item in document["paths"].items()
+        if path.startswith("/v1")
+        for operation in item.values()
+    ]
+    assert len(operations) > 15
+    for path, operation in operations:
+        assert operation.get("description"), path
+        for status in ("400", "401", "403", "422", "429", "503"):
+            schema = operation["responses"][status]["content"]["application/problem+json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ProblemDocument"}, (path, status)
+
+
+def test_every_reference_in_the_document_leads_somewhere(document):
+    names = set(re.findall(r'#/components/schemas/([^"]+)"', orjson.dumps(document).decode()))
+    assert len(names) > 10
+    assert names <= set(document["components"]["schemas"])
+
+
+def test_bodies_have_examples(document):
+    for name in ("SessionRequest", "BatchRequest", "EventsRequest", "ItemUpdate", "ExperimentRequest"):
+        assert document["components"]["schemas"][name]["examples"], name
+
+
+def test_every_route_and_metric_and_problem_is_documented(document, client):
+    docs = Path(__file__).parents[2] / "docs"
+    api, operating = ((docs / name).read_text(encoding="utf-8") for name in ("http-api.md", "operating.md"))
+    routes = [f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item]
+    assert len(routes) > 20
+    assert not [route for route in routes if f"`{route}`" not in api]
+    client.get("/v1/lists/popular")
+    metrics = set(re.findall(r"^# TYPE (cml_\w+?)(?:_total)? ", client.get("/metrics").text, re.MULTILINE))
+    assert len(metrics) > 8
+    assert not [metric for metric in metrics if f"`{metric}`" not in operating]
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for path in Path(create_app.__code__.co_filename).parent.glob("*.py")
+    )
+    codes = set(re.findall(r'Problem\(\s*\d{3},\s*"([a-z-]+)"', sources))
+    assert len(codes) > 10
+    assert not [code for code in codes if f"`{code}`" not in api]
