@@ -83,6 +83,7 @@ def build_cells(
     index.train(vectors)
     index.add(vectors)
     cells = Cells(index, {})
+    points = points if len(points) else vectors
     sample = points[np.linspace(0, len(points) - 1, min(_SAMPLE, len(points))).astype(np.int64)]
     recalls = {}
     for depth in [depth for depth in DEPTHS if depth <= n_items] or [n_items]:

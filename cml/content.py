@@ -12,6 +12,14 @@ from cml.catalogue import Catalogue
 from cml.errors import ArtifactError
 from cml.vocabulary import Vocabulary
 
+_DTYPES: dict[str, type[np.generic]] = {
+    "user_vectors": np.float32,
+    "item_vectors": np.float32,
+    "seen_indptr": np.int64,
+    "seen_items": np.int32,
+    "seen_liked": np.bool_,
+    "popularity": np.float64,
+}
 TRENDING_HALF_LIFE = 14 * 86400.0  # seconds
 
 
@@ -58,6 +66,11 @@ class Content:
             array = getattr(self, name)
             if array is not None and array.shape != shape:
                 raise ArtifactError(f"{name} has shape {array.shape} where the other parts need {shape}")
+        for name, dtype in _DTYPES.items():
+            if getattr(self, name).dtype != dtype:
+                raise ArtifactError(
+                    f"{name} holds {getattr(self, name).dtype}, not {dtype.__name__}; convert it"
+                )
         if self.catalogue.n_items != n_items:
             raise ArtifactError(
                 f"the catalogue describes {self.catalogue.n_items} items, the model has {n_items}"

@@ -78,7 +78,7 @@ class TextColumn:
     def value(self, row: int) -> str | None:
         return bytes(self._blob[self._offsets[row] : self._offsets[row + 1]]).decode("utf-8") or None
 
-    def matching(self, condition: Any) -> NDArray[np.bool_]:  # noqa: ARG002
+    def matching(self, condition: Any) -> NDArray[np.bool_]:
         raise QueryError("it holds free text, which cannot be filtered on; give the column the kind `tags`")
 
 

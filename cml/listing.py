@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cml.answers import Because, Recommendations, Recommended
 from cml.diversity import POOL, mmr_order
-from cml.index import NO_ROW, squared_distances
+from cml.index import NO_ROW, smallest, squared_distances
 from cml.query import Query
 from cml.selection import Selection
 from cml.snapshot import Snapshot
@@ -63,11 +63,13 @@ def answer(
         rows, distances = rows[listed], distances[listed]
 
     def describe() -> list[Recommended]:
+        reasons: list[tuple[Because, ...]] = [()] * len(rows)
+        if own is not None and query.because:
+            reasons = because(snapshot, own, rows, query.because)
         items = []
-        for row, distance in zip(rows.tolist(), distances.tolist(), strict=True):
+        for row, distance, reason in zip(rows.tolist(), distances.tolist(), reasons, strict=True):
             item_id, record = snapshot.card(row)
-            reasons = () if own is None or not query.because else because(snapshot, own, row, query.because)
-            items.append(Recommended(item_id, row, distance, None, record, reasons))
+            items.append(Recommended(item_id, row, distance, None, record, reason))
         return items
 
     return Recommendations(
@@ -75,11 +77,19 @@ def answer(
     )
 
 
-def because(snapshot: Snapshot, own: NDArray[np.integer], item_row: int, n: int) -> tuple[Because, ...]:
-    """The n of the user's own items that are nearest to an item, nearest first."""
+def because(
+    snapshot: Snapshot, own: NDArray[np.integer], item_rows: NDArray[np.integer], n: int
+) -> list[tuple[Because, ...]]:
+    """For each item the n of the user's own items that are nearest to it, nearest first."""
     vectors = snapshot.artifact.item_vectors
-    squared = squared_distances(vectors[item_row], vectors[own])
-    first = np.argsort(squared, kind="stable")[:n]
+    own_vectors = vectors[own]
+    return [_nearest_own(snapshot, own, squared_distances(vectors[row], own_vectors), n) for row in item_rows]
+
+
+def _nearest_own(
+    snapshot: Snapshot, own: NDArray[np.integer], squared: NDArray[np.float32], n: int
+) -> tuple[Because, ...]:
+    first = smallest(squared, n)
     reasons = []
     for row, distance in zip(own[first].tolist(), np.sqrt(squared[first]).tolist(), strict=True):
         item_id, record = snapshot.card(row)

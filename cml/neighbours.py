@@ -41,7 +41,8 @@ def _nearest(
     if k < 1 or offset < 0:
         raise QueryError(f"k = {k}, offset = {offset}: k is at least 1 and offset at least 0")
     blocked = blocked | snapshot.erased
-    rows, squared = snapshot.user_index.search(point[None, :], offset + k + len(blocked))
+    needed = min(offset + k + len(blocked), len(snapshot.artifact.users))
+    rows, squared = snapshot.user_index.search(point[None, :], needed)
     near = [
         Neighbour(snapshot.artifact.users[row], row, distance)
         for row, distance in zip(rows[0].tolist(), np.sqrt(squared[0]).tolist(), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from cml.artifact import Artifact
+from cml.catalogue import Catalogue
 from cml.errors import QueryError, VocabularyError
 from cml.fold_in import FoldIn
 from cml.index import ItemIndex
@@ -58,8 +59,9 @@ class Snapshot:
         self.erased = frozenset(artifact.users.rows(erased).tolist()) - {UNKNOWN_ROW}
         hidden_rows = np.unique(artifact.items.rows(hidden))
         self.hidden: NDArray[np.int64] = hidden_rows[hidden_rows != UNKNOWN_ROW]
-        self.card = lru_cache(maxsize=_CARDS)(self._card)
-        self._mask = lru_cache(maxsize=_MASKS)(self._matching)
+        # The caches know the artifact, not the snapshot: a snapshot in a reference cycle would outlive its swap.
+        self.card = lru_cache(maxsize=_CARDS)(partial(_card, artifact))
+        self._mask = lru_cache(maxsize=_MASKS)(partial(_matching, artifact.catalogue))
 
     @classmethod
     def load(cls, registry: Registry, version: str | None = None, *, verify: bool = True) -> Snapshot:
@@ -154,15 +156,17 @@ class Snapshot:
         indptr = self.artifact.seen_indptr
         return slice(int(indptr[user_row]), int(indptr[user_row + 1]))
 
-    def _card(self, row: int) -> Card:
-        return Card(self.artifact.items[row], self.artifact.catalogue.record(row))
-
-    def _matching(self, key: bytes) -> NDArray[np.bool_]:
-        mask = self.artifact.catalogue.matching(orjson.loads(key))
-        mask.flags.writeable = False
-        return mask
-
 
 def load_snapshot(models: Path, version: str | None = None) -> Snapshot:
     """The snapshot of a version in the registry at `models` (default: the current one), fully verified."""
     return Snapshot.load(Registry(models), version)
+
+
+def _card(artifact: Artifact, row: int) -> Card:
+    return Card(artifact.items[row], artifact.catalogue.record(row))
+
+
+def _matching(catalogue: Catalogue, key: bytes) -> NDArray[np.bool_]:
+    mask = catalogue.matching(orjson.loads(key))
+    mask.flags.writeable = False
+    return mask

@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+_MAX_SCANS = 8  # words of a query that are looked for; all of them are compared
 _MAX_CANDIDATES = 2_000  # titles looked at for one query: bounds the time that a query like "e" may take
 
 
@@ -57,7 +58,8 @@ class TitleSearch:
         """Rows whose title begins with the query, then those that hold it, then those with its rarest word."""
         rows = dict.fromkeys(self._scan(f"\n {folded}"))
         rows |= dict.fromkeys(self._scan(f" {folded} "))
-        rarest = min((self._scan(word) for word in set(folded.split())), key=lambda found: len(found))
+        words = sorted(set(folded.split()), key=len)[-_MAX_SCANS:]
+        rarest = min((self._scan(word) for word in words), key=lambda found: len(found))
         return rows | dict.fromkeys(rarest)
 
     def _scan(self, needle: str) -> list[int]:

@@ -150,6 +150,7 @@ def test_a_directory_without_a_manifest_is_no_artifact(tmp_path):
         ("item_vectors", np.zeros((200, 4), dtype=np.float32), "item_vectors has shape"),
         ("item_vectors", np.full((200, 8), np.nan, dtype=np.float32), "diverged"),
         ("popularity", np.zeros(3), "popularity has shape"),
+        ("user_vectors", np.zeros((40, 8)), "user_vectors holds float64, not float32"),
         ("items", Vocabulary(["one"]), "has shape"),
     ],
 )

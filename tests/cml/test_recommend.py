@@ -1,3 +1,5 @@
+import gc
+import weakref
 from math import dist
 
 import numpy as np
@@ -339,6 +341,18 @@ def test_users_for_an_item_have_not_seen_it_unless_asked_for(exact):
     found = users_for_item(exact, parts.items[row], k=40)
     assert [user.row for user in found] == [user for user in ranked if user not in seen_by]
     assert [user.row for user in users_for_item(exact, parts.items[row], k=40, exclude_seen=False)] == ranked
+
+
+def test_a_snapshot_is_gone_when_the_last_request_lets_go_of_it(exact):
+    swapped = exact.masked(erased=[], hidden=[])
+    recommend(swapped, "user/1", where={"genres": "Drama"}, because=1).items  # noqa: B018
+    watch = weakref.ref(swapped)
+    gc.disable()
+    try:
+        del swapped
+        assert watch() is None
+    finally:
+        gc.enable()
 
 
 def test_hidden_items_and_erased_users_are_in_no_answer(exact):
