@@ -108,6 +108,16 @@ def test_the_table_has_a_line_for_each_metric_and_a_column_for_each_model(run: P
     assert "1 held-out items are unknown to the model: counted as misses" in result.output
 
 
+def test_baselines_learn_from_liked_pairs_only_and_list_no_seen_ones(tmp_path: Path) -> None:
+    """Item 1 was seen by all and liked by nobody, item 2 liked by one: popularity puts 2 before 1 for u3."""
+    names = random_pairs(4, 4, 0, 0)
+    users, items = np.array([0, 1, 2, 0, 3]), np.array([1, 1, 1, 2, 3])
+    train = Dataset.from_rows(names.users, names.items, users, items, liked=items >= 2)
+    model(tmp_path / "run", train, np.zeros((4, 1)), np.zeros((4, 1)))
+    test = write(tmp_path / "test.csv", ["u3,i2"])
+    assert evaluate(tmp_path / "run", "--test", test, "--k", 1)["baselines"]["popularity"]["recall@1"] == 1
+
+
 def test_baselines_can_be_left_out(run: Path, tmp_path: Path) -> None:
     test = write(tmp_path / "test.csv", ["u0,new"])
     assert evaluate(run, "--test", test, "--no-baselines")["baselines"] == {}
