@@ -22,6 +22,7 @@ COMMANDS = {
     "retrain": ("cml.commands.retrain", "Train again on fresh data and publish if it is not worse."),
     "export": ("cml.commands.export", "Write vectors or recommendations as Parquet."),
     "serve": ("cml.commands.serve", "Answer recommendations over HTTP."),
+    "ab": ("cml.commands.ab", "Compare a candidate version with the current one."),
 }
 
 EXTRA_OF_MODULE = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from cml.event_values import Experiment
+from cml.experiments import CANDIDATE, CONTROL, marker
 from cml.snapshot import Snapshot
 from service.live import Live
 from service.store import SnapshotStore
 
-CONTROL, CANDIDATE = "control", "candidate"
 _WHOLE = 1 << 64
 
 
@@ -19,11 +19,6 @@ def variant_of(experiment: str, user_id: str, share: float) -> str:
         user_id.encode("utf-8", "surrogatepass"), digest_size=8, key=experiment.encode()
     ).digest()
     return CANDIDATE if int.from_bytes(digest, "big") < share * _WHOLE else CONTROL
-
-
-def marker(experiment: str) -> str:
-    """What stands in the recommendation ids of an experiment's lists, before the variant."""
-    return f".{experiment}:"
 
 
 class Assignment:

@@ -85,7 +85,7 @@ def test_a_worker_that_dies_is_replaced_and_counts_go_on(models):
     with server(models, "--workers", "2") as running:
         children = psutil.Process(running.process.pid).children()
         assert len(children) == 2
-        time_limit = time.monotonic() + 20
+        time_limit = time.monotonic() + 90
         while time.time() - children[0].create_time() < 1.5:  # one that dies right after its start stops all
             assert time.monotonic() < time_limit
         children[0].kill()

@@ -8,9 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from cml.experiments import CANDIDATE, CONTROL
 from cml.registry import Registry
 from service.app import create_app
-from service.experiments import CANDIDATE, CONTROL, variant_of
+from service.experiments import variant_of
 from service.settings import Settings
 from tests.service.conftest import ids, refused
 from tests.service.worlds import content, publish
