@@ -48,7 +48,7 @@ class NoAlignment:
     def learn(self, source: Tensor, target: Tensor) -> None:
         """Nothing to learn."""
 
-    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:  # noqa: ARG002
+    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """Zero."""
         return source.new_zeros(())
 
@@ -75,7 +75,7 @@ class WassersteinAlignment:
                 parameter.grad = gradient
             self._optimiser.step()
 
-    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:  # noqa: ARG002
+    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """lambda * L_wd: here gamma is 0, the penalty never guides the extractor."""
         scores = self.critic(torch.cat([source, target]))
         return self._settings.weight * objectives.domain_gap(scores[: len(source)], scores[len(source) :])
@@ -121,7 +121,7 @@ class CovarianceAlignment:
     def learn(self, source: Tensor, target: Tensor) -> None:
         """Nothing to learn."""
 
-    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:  # noqa: ARG002
+    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """The weighted distance of the two batches' covariances (unbiased, so at least 2 rows each)."""
         return self.weight * covariance_distance(source, target)
 
@@ -135,7 +135,7 @@ class KernelAlignment:
     def learn(self, source: Tensor, target: Tensor) -> None:
         """Nothing to learn."""
 
-    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:  # noqa: ARG002
+    def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """The weighted squared maximum mean discrepancy of the two batches."""
         return self.weight * kernel_discrepancy(source, target)
 

@@ -26,10 +26,10 @@ EXTRA_MODULES = {"torch", "scipy", "sklearn", "ot", "pandas", "pyarrow", "matplo
 class LazyGroup(click.Group):
     """A group whose commands are modules, imported on use."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
         try:
@@ -37,7 +37,7 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise missing_extra(error, f"adversarial {name}") from error
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
 

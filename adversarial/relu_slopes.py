@@ -44,20 +44,26 @@ class CriticGradients:
 
 @torch.no_grad()
 def penalised_gradients(
-    network: nn.Module, points: Tensor, score_weights: Tensor, penalty: float
+    network: nn.Module,
+    points: Tensor,
+    score_weights: Tensor,
+    penalty: float,
+    *,
+    one_sided: bool = False,
 ) -> CriticGradients:
     """Gradients of sum_i score_weights_i f(x_i) + penalty * mean_i (slope_i - 1)^2 for a ReLU network.
 
-    points: (batch, dim), score_weights: (batch,). Let h be the input of a layer and b the derivative of the
-    score by its output. The scores contribute b^T (weights * h) to the layer's gradient. The input gradient
-    is the product of all layers, so its own derivative towards a direction t of input space contributes
-    b^T t, with t pushed forward through the linear pieces that the point is on.
+    points: (batch, dim); score_weights: (batch,); `one_sided` forgives slopes below 1. Let h be the input of
+    a layer and b the derivative of the score by its output. The scores contribute b^T (weights * h) to the
+    layer's gradient. The input gradient is the product of all layers, so its own derivative towards a
+    direction t of input space contributes b^T t, with t pushed forward through the linear pieces that the
+    point is on.
     """
     stages, scores = _forward(network, points)
     backward = _backward(stages, scores)
     gradient = backward[0] @ stages[0].layer.weight
     slopes = euclidean_norm(gradient)
-    pull = torch.where(slopes > 0, 2 * penalty / len(points) * (1 - 1 / slopes.clamp(min=1e-30)), 0.0)
+    pull = 2 * penalty / len(points) * _excess_share(slopes, one_sided)
     direction = gradient * pull[:, None]
     parameters: list[Tensor] = []
     for stage, signal in zip(stages, backward, strict=True):
@@ -65,6 +71,13 @@ def penalised_gradients(
         parameters += [signal.T @ weighted.add_(direction), score_weights @ signal]
         direction = (direction @ stage.layer.weight.T).mul_(stage.slopes)
     return CriticGradients(scores.reshape(len(points)), slopes, parameters)
+
+
+def _excess_share(slopes: Tensor, one_sided: bool) -> Tensor:
+    """(slope - 1) / slope, the part of each gradient that is too much; 0 where the critic is flat."""
+    excess = slopes - 1
+    excess = excess.clamp(min=0) if one_sided else excess
+    return torch.where(slopes > 0, excess / slopes.clamp(min=1e-30), 0.0)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from adversarial import checkpoints
 from adversarial.errors import ModelError
 
 if TYPE_CHECKING:
-    from adversarial.wdgrl import _DomainAdapter
+    from adversarial.adapter import DomainAdapter
 
 FORMAT = 1
 _MANIFEST, _WEIGHTS = "manifest.json", "weights.safetensors"
 
 
-def save(estimator: _DomainAdapter, directory: Path, facts: dict[str, Any]) -> None:
+def save(estimator: DomainAdapter, directory: Path, facts: dict[str, Any]) -> None:
     """Write a model directory: aside first, then renamed into place, so that it is complete or absent.
 
     facts: JSON-able notes of the caller, returned by `facts_of`. A head of your own is stored as weights

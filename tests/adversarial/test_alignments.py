@@ -64,7 +64,8 @@ def test_the_wasserstein_loss_is_the_weighted_gap_of_source_over_target():
 
 @pytest.mark.parametrize("hidden", [(), (7,), (8, 5)])
 @pytest.mark.parametrize("slope", [0.0, 0.2])
-def test_written_out_critic_gradients_equal_double_backward(hidden, slope):
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_written_out_critic_gradients_equal_double_backward(hidden, slope, one_sided):
     def activation():
         return torch.nn.LeakyReLU(slope) if slope else torch.nn.ReLU()
 
@@ -73,9 +74,9 @@ def test_written_out_critic_gradients_equal_double_backward(hidden, slope):
     points = torch.randn(9, 4, generator=randomness, dtype=torch.float64)
     weights = torch.randn(9, generator=randomness, dtype=torch.float64)
     loss = (weights * critic(points).reshape(-1)).sum()
-    loss = loss + 10 * objectives.gradient_penalty(critic, points).mean()
+    loss = loss + 10 * objectives.gradient_penalty(critic, points, one_sided=one_sided).mean()
     expected = torch.autograd.grad(loss, list(critic.parameters()))
-    found = penalised_gradients(critic, points, weights, 10.0)
+    found = penalised_gradients(critic, points, weights, 10.0, one_sided=one_sided)
     assert torch.allclose(found.slopes, objectives.input_slopes(critic, points), atol=1e-12)
     assert torch.allclose(found.scores, critic(points).reshape(-1), atol=1e-12)
     for ours, theirs in zip(found.parameters, expected, strict=True):
