@@ -55,7 +55,7 @@ async function showList(heading, path, parameters, scroll = true) {
     byId("about").textContent = about(answer);
     byId("list").append(...answer.items.map((item) => row(item, valueOf(item))));
     offerMore(heading, path, parameters, answer.next);
-    if (scroll) byId("answer").focus();
+    if (scroll) byId("answer").focus({ preventScroll: window.innerWidth > 768 });
   } catch (error) {
     if (question === latest) showProblem(error);
   }
