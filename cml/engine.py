@@ -115,7 +115,7 @@ class Engine:
         by_users, by_items = torch.autograd.grad(
             total + self.covariance * len(weights) * penalty, (users, items)
         )
-        report = StepReport(loss.detach(), float(penalty), impostor_share)
+        report = StepReport(loss.detach(), float(penalty.detach()), impostor_share)
         return Gradients(view.users, by_users, view.items, by_items, report)
 
 
