@@ -37,9 +37,7 @@ def main() -> None:
         path.name.removesuffix("_train.svmlight") for path in arguments.data.glob("*_train.svmlight")
     )
     if len(domains) < 2:
-        print(
-            f"skipped: {arguments.data} has no NAME_train.svmlight and NAME_test.svmlight of two domains"
-        )
+        print(f"skipped: {arguments.data} has no NAME_train.svmlight and NAME_test.svmlight of two domains")
         return
     for source, target, seed, method in _wanted(domains, arguments):
         result = _evaluate(arguments, source, target, method, seed)
@@ -60,10 +58,9 @@ def _arguments() -> argparse.Namespace:
 
 def _wanted(domains: list[str], arguments: argparse.Namespace) -> Iterator[tuple[str, str, int, str]]:
     done = {(r["from"], r["to"], r["seed"], r["method"], r["steps"]) for r in _results(arguments.out)}
-    everything = itertools.product(
-        range(arguments.seeds), arguments.methods, itertools.permutations(domains, 2)
-    )
-    for seed, method, (source, target) in everything:
+    pairs = itertools.permutations(domains, 2)
+    everything = itertools.product(arguments.methods, range(arguments.seeds), pairs)
+    for method, seed, (source, target) in everything:
         if (source, target, seed, method, arguments.steps) not in done:
             yield source, target, seed, method
 
