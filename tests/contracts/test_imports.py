@@ -71,8 +71,7 @@ def test_the_import_contracts_speak_of_modules_that_exist() -> None:
         "import service.app",
         "import service.__main__",
         "import service.server",
-        "import cml.recommend, cml.snapshot, cml.registry, cml.artifact, cml.index, cml.fold_in",
-        "import cml.events, cml.event_writer",
+        "import cml.commands.recommend, cml.commands.similar, cml.commands.models",
     ],
 )
 def test_what_serves_loads_nothing_of_training(statements: str) -> None:
