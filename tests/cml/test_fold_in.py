@@ -91,10 +91,15 @@ def test_a_disliked_item_pushes_away_and_more_so_with_weight(items):
 
 
 def test_the_users_own_items_are_no_negatives():
-    items = np.array([[1, 0], [0.99, 0], [-1, 0], [0, 1], [0, -1]], dtype=np.float32)
-    fold = FoldIn(items, temperature=0.05, radius=1.0)
-    both = fold.point(np.array([0, 1]))
-    np.testing.assert_allclose(both, [1, 0], atol=0.05)
+    own = [[1, 0], [0.9, 0.3], [0.9, -0.3], [0.8, 0.5], [0.2, 0.9], [0.9, 0.1], [0.95, -0.2]]
+    other = [-0.3, -0.6]
+    point = FoldIn(np.array([*own, other], dtype=np.float32), temperature=T, radius=1.0).point(np.arange(7))
+
+    def loss(at):
+        return smooth_warp_loss(at, own, [1 / 7] * 7, [other], [1], T)
+
+    best = min(loss((np.cos(angle), np.sin(angle))) for angle in np.linspace(0, 2 * np.pi, 361))
+    assert loss(point.tolist()) < best + 0.002
 
 
 def test_liking_the_whole_catalogue_gives_a_point_too(items):

@@ -139,6 +139,23 @@ def test_every_byte_of_the_manifest_counts_even_before_publication(tmp_path):
             artifact.read_manifest(tmp_path / "run")
 
 
+def test_a_reformatted_manifest_is_damaged_even_where_it_says_the_same(tmp_path):
+    artifact.write(content(), tmp_path / "run")
+    path = tmp_path / "run" / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b": ", b":  ", 1))
+    with pytest.raises(ArtifactError, match=r"manifest\.json"):
+        artifact.read_manifest(tmp_path / "run")
+
+
+def test_a_version_whose_files_were_exchanged_for_another_versions_is_found(tmp_path):
+    models = registry(tmp_path, versions=2)
+    first, second = (models.path(version) for version in models.versions())
+    for file in second.iterdir():
+        (first / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(ArtifactError, match=r"manifest\.json.*the version's name"):
+        models.verify(first.name)
+
+
 def test_a_missing_file_is_named(tmp_path):
     models = registry(tmp_path, versions=1)
     (models.path(models.current()) / artifact.USERS).unlink()
