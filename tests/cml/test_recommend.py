@@ -167,7 +167,7 @@ def test_filters_hold_in_every_kind_of_list(exact, user_id):
     offset=st.integers(0, 60),
     user=st.integers(0, 39),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_filtered_list_is_the_filtered_ranking(snapshot, where, allowed, excluded, k, offset, user):
     """Never an item that the filters forbid, never fewer than min(k, allowed), in the order of distance."""
     items = snapshot.artifact.items

@@ -174,6 +174,7 @@ def test_a_damaged_artifact_is_not_published(tmp_path):
     assert models.current() == before
 
 
+@pytest.mark.slow
 def test_a_publisher_killed_at_any_step_leaves_only_whole_versions(tmp_path):
     models = registry(tmp_path, versions=1)
     old = models.current()
