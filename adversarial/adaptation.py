@@ -64,9 +64,13 @@ def adapt(
     """Train `network` in place [WDGRL-4] and return a record of each `record_every` steps and the last.
 
     source, targets: labelled rows and what the head should give for them. target: rows of the other domain.
-    The batch is min(batch_size, rows of either domain). Raises TrainingError when the loss is not finite.
+    `network` is in training mode except while `observe` looks, and in evaluation mode afterwards. Frozen
+    parameters stay as they are. The batch is min(batch_size, rows of either domain). Raises TrainingError
+    when the loss is not finite.
     """
-    optimiser = make_optimiser(network, settings)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimiser = make_optimiser(trained, settings)
+    network.train()
     batch = min(settings.batch_size, len(source), len(target))
     source_rows, target_rows = (
         _batches(len(source), batch, randomness),
@@ -81,19 +85,22 @@ def adapt(
         task = task_loss(network.head(hidden_source), targets[chosen]).mean()
         gap = alignment.loss(hidden_source, hidden_target, (step - 1) / settings.steps)
         optimiser.zero_grad()
-        (task + gap).backward(inputs=list(network.parameters()))
+        (task + gap).backward(inputs=trained)
         optimiser.step()
         if step % settings.record_every == 0 or step == settings.steps:
             history.append(_record(step, task, gap))
             if observe is not None:
+                network.eval()
                 observe(history[-1])
+                network.train()
+    network.eval()
     return history
 
 
-def make_optimiser(network: nn.Module, settings: LoopSettings) -> torch.optim.Optimizer:
+def make_optimiser(parameters: Sequence[nn.Parameter], settings: LoopSettings) -> torch.optim.Optimizer:
     """Fused Adam, with `l2` on everything that is a matrix: half the squared norm, as part of the loss."""
-    matrices = [p for p in network.parameters() if p.dim() > 1]
-    others = [p for p in network.parameters() if p.dim() <= 1]
+    matrices = [p for p in parameters if p.dim() > 1]
+    others = [p for p in parameters if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": settings.l2}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
 

@@ -97,5 +97,6 @@ def load(directory: Path | str, head: nn.Module | None = None) -> DomainAdapter:
         manifest["n_features_in"], estimator.hidden, copy.deepcopy(top), randomness=randomness
     )
     checkpoints.load_module("network", estimator.network_, tensors)
+    estimator.network_.eval()
     saving.restore(estimator, manifest)
     return estimator

@@ -150,6 +150,26 @@ def test_points_can_be_regressed_with_any_module_as_head_and_the_module_is_left_
     assert all(torch.equal(a, b) for a, b in zip(before, head.parameters(), strict=True))
 
 
+def test_a_head_that_behaves_otherwise_in_training_answers_the_same_twice(tmp_path):
+    head = nn.Sequential(nn.Dropout(0.5), nn.Linear(16, 2))
+    head[1].bias.requires_grad_(False)
+    modes = []
+    world = _world()
+    model = DomainAdaptedClassifier(**QUICK, steps=20, record_every=10, head=head, random_state=0)
+    model.fit(
+        world.source,
+        world.source_labels,
+        world.target,
+        observe=lambda _: modes.append(model.network_.training),
+    )
+    first, second = (model.predict_proba(world.target) for _ in range(2))
+    model.save(tmp_path / "m")
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, load(tmp_path / "m", head=head).predict_proba(world.target))
+    assert modes == [False, False]
+    assert torch.equal(model.network_.head[1].bias, head[1].bias)  # frozen stays frozen
+
+
 def test_regression_answers_do_not_depend_on_the_unit_of_the_targets():
     world = _world()
     y = world.source[:, 0].numpy()
