@@ -61,9 +61,9 @@ class SplitConfig(Section):
 class ModelConfig(Section):
     """The shape of the metric space, and where training starts in it."""
 
-    dim: PositiveInt = 128
+    dim: PositiveInt = 256
     radius: PositiveFloat | None = 1.0  # of the ball that holds every vector [CML-5]; None: unconstrained
-    start: Literal["random"] = "random"
+    start: Literal["als", "random"] = "als"  # als: a closed-form start, lifted exactly into the ball
 
 
 class TrainConfig(Section):
@@ -73,7 +73,9 @@ class TrainConfig(Section):
     """
 
     loss: Literal["smooth-warp", "warp", "contrastive", "triplet", "improved-triplet", "lmnn"] = "smooth-warp"
-    temperature: PositiveFloat = 0.3  # of smooth WARP [CML-6], in squared distance
+    temperature: PositiveFloat | None = (
+        None  # of smooth WARP [CML-6], in squared distance; None: by the data's density
+    )
     margin: PositiveFloat = 0.5  # of the other losses; squared distance, plain for contrastive
     rank: Literal["exact", "parallel", "sequential"] = "parallel"  # estimator of the rank weight [CML-2]
     impostor: Literal["hardest", "first", "mean"] = "mean"  # which negatives carry the gradient of "warp"
@@ -82,21 +84,21 @@ class TrainConfig(Section):
     negatives: Literal["shared", "per-pair", "all"] = (
         "shared"  # one pool a step, draws a positive, the catalogue
     )
-    pool: PositiveInt = 4096  # items in a shared pool; at most the catalogue
+    pool: PositiveInt = 8192  # items in a shared pool; at most the catalogue
     draws: PositiveInt = 20  # negatives drawn for each positive with "per-pair"
     popularity_power: NonNegativeFloat = 0.0  # negatives drawn in proportion to likes to this power
     user_power: Annotated[float, Field(ge=0, le=1)] = (
         0.5  # a user's pairs weigh likes ** -power; 1: users are equal
     )
     covariance: NonNegativeFloat = 0.0  # weight of [CML-4]
-    batch: Literal["pairs", "users"] = "pairs"  # a step takes random pairs, or whole users
-    batch_size: PositiveInt = 4096  # positives in a step
+    batch: Literal["users", "pairs"] = "users"  # a step takes whole users, or random pairs
+    batch_size: PositiveInt = 8192  # positives in a step
     optimizer: Literal["adagrad", "adam"] = "adagrad"
-    learning_rate: PositiveFloat = 0.1  # of items
+    learning_rate: PositiveFloat = 0.05  # of items
     user_rate: PositiveFloat = 1.0  # times the learning rate for users
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # over the epochs allowed
-    epochs: PositiveInt = 60
-    patience: PositiveInt = 5  # validations without improvement before training stops
+    epochs: PositiveInt = 30
+    patience: PositiveInt = 4  # validations without improvement before training stops
     metric: str = "ndcg@10"  # validation metric that chooses the epoch
     gradient: Literal["analytic", "autograd"] = "analytic"  # autograd: the slow, readable reference
 

@@ -98,10 +98,16 @@ def _warp(config: TrainConfig) -> Objective:
 
 
 def _smooth_warp(config: TrainConfig) -> Objective:
-    def rows(d_pos: Tensor, d_neg: Tensor, eligible: Tensor, n_eligible: Tensor) -> Tensor:
-        return losses.smooth_warp(d_pos, d_neg, eligible, n_eligible, temperature=config.temperature)
+    temperature = config.temperature
+    if temperature is None:
+        raise ConfigError(
+            "train.temperature is left to the data, which is not known here: see cml.rules.resolved"
+        )
 
-    return Objective(rows, gradients.SmoothWarp(config.temperature))
+    def rows(d_pos: Tensor, d_neg: Tensor, eligible: Tensor, n_eligible: Tensor) -> Tensor:
+        return losses.smooth_warp(d_pos, d_neg, eligible, n_eligible, temperature=temperature)
+
+    return Objective(rows, gradients.SmoothWarp(temperature))
 
 
 OBJECTIVES: dict[str, Callable[[TrainConfig], Objective]] = {

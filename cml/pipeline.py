@@ -24,6 +24,7 @@ from cml.errors import ConfigError, TrainingError
 from cml.evaluation import HeldOut, evaluate
 from cml.history import Epoch, as_csv
 from cml.metrics import METRICS
+from cml.rules import resolved
 from cml.space import Space
 from cml.trainer import Fit, fit
 from cml.vocabulary import Vocabulary
@@ -42,6 +43,7 @@ class TrainedRun:
     """A finished run: where it is, and what training said."""
 
     directory: Path
+    config: RunConfig  # with what was left to the data decided
     fit: Fit  # with the choice of the epoch; after a refit, still the run that chose it
     seconds: float
 
@@ -69,6 +71,7 @@ def train(
         raise ConfigError("a refit repeats the number of epochs chosen on validation data, and there is none")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    config = resolved(config, train_data.n_users, train_data.n_items, int(train_data.liked.sum()))
     run.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config))
     if not resume:
@@ -91,7 +94,7 @@ def train(
     replace_file(run / HISTORY, as_csv(chosen.history).encode())
     if chosen.stopped != "interrupted":
         checkpoint.remove()
-    return TrainedRun(run, chosen, time.perf_counter() - started)
+    return TrainedRun(run, config, chosen, time.perf_counter() - started)
 
 
 def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Callable[[Space], dict[str, float]]:

@@ -17,6 +17,7 @@ from cml.engine import Engine
 from cml.errors import TrainingError
 from cml.objectives import make_objective
 from cml.optimizers import OPTIMIZERS
+from cml.rules import resolved
 from cml.sampling import (
     Batch,
     Interacted,
@@ -27,7 +28,7 @@ from cml.sampling import (
     popularity_probability,
 )
 from cml.space import Space
-from cml.start import starting_space
+from cml.start import Judge, starting_space
 
 
 @dataclass
@@ -44,14 +45,17 @@ class Plan:
     user_weights: NDArray[np.float32]  # (n_users,)
 
     @classmethod
-    def of(cls, train: Dataset, config: RunConfig, start: Space | None) -> Plan:
-        """Raises TrainingError when there is nothing to learn from."""
+    def of(cls, train: Dataset, config: RunConfig, start: Space | None, judge: Judge | None = None) -> Plan:
+        """A plan from `start`, else from where the configuration and `judge` say, see `cml.start`.
+
+        Raises TrainingError when there is nothing to learn from.
+        """
         positives = train.positives()
         if not positives.nnz:
             raise TrainingError("no liked pair to learn from; check data.like_threshold and the file")
-        settings = config.train
+        settings = resolved(config, *positives.shape, positives.nnz).train
         if start is None:
-            start = starting_space(positives, config.model, config.rng("start"))
+            start = starting_space(positives, config.model, config.rng("start"), judge)
         space = start.copy().to(config.device)
         optimizer = OPTIMIZERS[settings.optimizer]
         rng = config.rng("steps")

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from cml.als import factorise, lift
 from cml.config import ModelConfig
 from cml.space import Space
 
+CATALOGUE_WEIGHT = 100.0  # all items together, seen from a user, in units of one observed pair
+REGULARIZATIONS = (0.008, 0.02, 0.05)  # tried where validation data can choose
+REGULARIZATION = 0.02  # else
+SWEEPS = 6
 
-def starting_space(positives: csr_array, config: ModelConfig, rng: np.random.Generator) -> Space:
-    """The space that the configuration asks for, over (n_users, n_items) positives."""
+Judge = Callable[[Space], float]
+
+
+def starting_space(
+    positives: csr_array, config: ModelConfig, rng: np.random.Generator, judge: Judge | None = None
+) -> Space:
+    """The space that the configuration asks for, over (n_users, n_items) positives.
+
+    judge: how good a space is on validation data, higher is better; it chooses how strongly the closed-form
+    start is regularised, which differs most between data sets.
+    """
+    seed = int(rng.integers(2**62))
     n_users, n_items = positives.shape
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    return Space.random(n_users, n_items, config.dim, config.radius, generator)
+    if config.start == "random" or config.radius is None or config.dim == 1:
+        return Space.random(n_users, n_items, config.dim, config.radius, torch.Generator().manual_seed(seed))
+    candidates = REGULARIZATIONS if judge else (REGULARIZATION,)
+    spaces = (_closed_form(positives, config.dim, config.radius, strength, seed) for strength in candidates)
+    return max(spaces, key=judge) if judge else next(spaces)
+
+
+def _closed_form(positives: csr_array, dim: int, radius: float, regularization: float, seed: int) -> Space:
+    users, items = factorise(
+        positives,
+        dim - 1,  # the lift adds one
+        unobserved=CATALOGUE_WEIGHT / positives.shape[1],
+        regularization=regularization,
+        sweeps=SWEEPS,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return Space(*lift(users, items, radius), radius)

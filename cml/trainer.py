@@ -68,13 +68,15 @@ def fit(
 ) -> Fit:
     """Learn a metric space from the liked pairs of `train`, by the CML objective [CML-5].
 
-    start: where to begin; None: as `config.model.start` says. epochs: how many; None: `config.train.epochs`, over
-    which the learning rate's schedule runs in any case. validate: metrics of a space, higher is better, of
-    which `config.train.metric` chooses the epoch; without it the last epoch counts and nothing stops early.
-    listen: told of each epoch. save, resume: see `cml.checkpoint`. Ctrl-C ends training with the best space so
-    far. Raises TrainingError when there is nothing to learn from or the loss is no longer finite.
+    start: where to begin; None: as `config.model.start` says, with a little help of `validate`. epochs: how many;
+    None: `config.train.epochs`, over which the learning rate's schedule runs in any case. validate: metrics of a
+    space, higher is better, of which `config.train.metric` chooses the epoch; without it the last epoch counts
+    and nothing stops early. listen: told of each epoch. save, resume: see `cml.checkpoint`. Ctrl-C ends training
+    with the best space so far. Raises TrainingError when there is nothing to learn from or the loss is no longer
+    finite.
     """
-    plan = Plan.of(train, config, start)
+    judge = (lambda space: validate(space)[config.train.metric]) if validate else None
+    plan = Plan.of(train, config, start, judge)
     progress = resume(plan)
     stopped = "done"
     try:

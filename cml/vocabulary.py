@@ -115,10 +115,10 @@ class Vocabulary(Sequence[str]):
     def _hold(self, arrays: Mapping[str, NDArray]) -> None:
         self._arrays = dict(arrays)
         # Memory views index several times faster than arrays, one element at a time.
-        self._buffer = memoryview(np.ascontiguousarray(arrays["bytes"]))
-        self._offsets = memoryview(np.ascontiguousarray(arrays["offsets"]))
-        self._hashes = memoryview(np.ascontiguousarray(arrays["hashes"]))
-        self._hash_rows = memoryview(np.ascontiguousarray(arrays["hash_rows"]))
+        self._buffer = _view(arrays["bytes"])
+        self._offsets = _view(arrays["offsets"])
+        self._hashes = _view(arrays["hashes"])
+        self._hash_rows = _view(arrays["hash_rows"])
 
     def _bytes_at(self, row: int) -> bytes:
         return bytes(self._buffer[self._offsets[row] : self._offsets[row + 1]])
@@ -134,6 +134,10 @@ class Vocabulary(Sequence[str]):
 def id_hash(value: str) -> int:
     """The 64-bit hash by which vocabularies find an id, the same in every process and version."""
     return _hash(value.encode("utf-8", "surrogatepass"))
+
+
+def _view(array: NDArray) -> memoryview:
+    return np.ascontiguousarray(array).data
 
 
 def _encode(value: str) -> bytes:

@@ -80,7 +80,7 @@ def command(
             listen=listen,
             resume=resume,
         )
-    _tell(run, config, data, as_json)
+    _tell(run, data, as_json)
 
 
 def _data(
@@ -113,7 +113,7 @@ def _reported(reading: Any) -> Dataset:
     return reading.dataset
 
 
-def _tell(run: TrainedRun, config: RunConfig, data: Dataset, as_json: bool) -> None:
+def _tell(run: TrainedRun, data: Dataset, as_json: bool) -> None:
     fit = run.fit
     summary = {
         "run": str(run.directory),
@@ -126,7 +126,7 @@ def _tell(run: TrainedRun, config: RunConfig, data: Dataset, as_json: bool) -> N
         "pairs": len(data),
         "seconds": round(run.seconds, 3),
         "training_seconds": round(sum(epoch.seconds for epoch in fit.history), 3),
-        "config": config.model_dump(mode="json"),
+        "config": run.config.model_dump(mode="json"),
     }
     if as_json:
         print_json(summary)

@@ -82,7 +82,9 @@ def test_masked_items_neither_count_nor_move():
     plan = plan_of("loss=warp margin=50 impostor=mean negatives=all", world)
     batch = next(batches_of_pairs(world.positives(), 10, np.random.default_rng(0)))
     negatives = plan.negatives.draw(batch, plan.rng)
-    masked = set(zip(batch.users[negatives.masked_rows], negatives.items[negatives.masked_columns], strict=True))
+    masked = set(
+        zip(batch.users[negatives.masked_rows], negatives.items[negatives.masked_columns], strict=True)
+    )
     assert masked == {(0, 0), (0, 1), (1, 2)}
     assert negatives.n_eligible.tolist() == [4, 5]
     report = plan.engine.gradients(batch, negatives, plan.weights(batch)).report
@@ -97,8 +99,10 @@ def test_a_step_moves_only_its_rows_and_keeps_them_in_the_ball(optimizer):
     plan.engine.step(batch, negatives, weights)
     moved_users = set(torch.nonzero((plan.space.users != before.users).any(1)).flatten().tolist())
     moved_items = set(torch.nonzero((plan.space.items != before.items).any(1)).flatten().tolist())
-    assert moved_users and moved_users <= set(batch.users.tolist())
-    assert moved_items and moved_items <= {*batch.liked.tolist(), *negatives.items.tolist()}
+    assert moved_users
+    assert moved_users <= set(batch.users.tolist())
+    assert moved_items
+    assert moved_items <= {*batch.liked.tolist(), *negatives.items.tolist()}
     assert torch.linalg.vector_norm(plan.space.users, dim=1).max() <= 1 + 1e-6
     assert torch.linalg.vector_norm(plan.space.items, dim=1).max() <= 1 + 1e-6
 

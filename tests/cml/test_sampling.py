@@ -35,10 +35,12 @@ def test_an_epoch_takes_every_positive_once_with_its_weight(batches, size):
 def test_batches_of_users_never_split_a_user():
     owners = [batch.users.tolist() for batch in batches_of_users(POSITIVES, 13, np.random.default_rng(0))]
     assert len(owners) > 1
-    assert sorted(sum(owners, [])) == list(range(WORLD.n_users))
+    assert sorted(user for part in owners for user in part) == list(range(WORLD.n_users))
 
 
-@pytest.mark.parametrize("negatives", [SharedPool(10, INTERACTED), SharedPool(25, INTERACTED), PerPair(9, INTERACTED)])
+@pytest.mark.parametrize(
+    "negatives", [SharedPool(10, INTERACTED), SharedPool(25, INTERACTED), PerPair(9, INTERACTED)]
+)
 @pytest.mark.parametrize("seed", range(5))
 def test_a_users_own_items_are_never_used_and_dislikes_always_may_be(negatives, seed):
     rng = np.random.default_rng(seed)
@@ -61,7 +63,9 @@ def test_a_shared_pool_holds_distinct_items_in_order():
     items = SharedPool(10, INTERACTED).draw(batch, np.random.default_rng(3)).items
     assert len(items) == 10
     assert (np.diff(items) > 0).all()
-    assert SharedPool(10_000, INTERACTED).draw(batch, np.random.default_rng(3)).items.tolist() == list(range(25))
+    assert SharedPool(10_000, INTERACTED).draw(batch, np.random.default_rng(3)).items.tolist() == list(
+        range(25)
+    )
 
 
 def test_popular_items_are_drawn_in_proportion_to_their_power():

@@ -17,7 +17,8 @@ from tests.cml.training_worlds import dataset, two_tastes
 SMALL = ("dim=4", "epochs=12", "batch_size=64", "pool=20", "train.metric=hit_rate@5", "patience=50")
 MODES = [
     "loss=smooth-warp",
-    "loss=smooth-warp batch=users",
+    "loss=smooth-warp start=random",
+    "loss=smooth-warp batch=pairs start=random",
     "loss=smooth-warp optimizer=adam learning_rate=0.03",
     "loss=smooth-warp popularity_power=0.5 negatives=per-pair draws=10",
     "loss=contrastive negatives=all",
@@ -63,7 +64,7 @@ def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best():
         seen.append(space.copy())
         return {"hit_rate@5": next(values)}
 
-    found = fit(train, config_of("patience=4"), validate=validate)
+    found = fit(train, config_of("patience=4 start=random"), validate=validate)
     assert (found.stopped, found.best_epoch, len(found.history)) == ("early", 2, 6)
     assert torch.equal(found.space.items, seen[1].items)
 
@@ -109,8 +110,13 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path):
 def test_a_loss_that_is_no_number_stops_with_advice():
     train, _ = two_tastes()
     weights = np.full(len(train), np.inf, dtype=np.float32)
-    broken = dataset(list(zip(train.user_rows, train.item_rows, strict=True)), users=train.n_users, items=train.n_items, weights=weights)
-    with pytest.raises(TrainingError, match="lower train.learning_rate"):
+    broken = dataset(
+        list(zip(train.user_rows, train.item_rows, strict=True)),
+        users=train.n_users,
+        items=train.n_items,
+        weights=weights,
+    )
+    with pytest.raises(TrainingError, match=r"lower train\.learning_rate"):
         fit(broken, config_of())
 
 
@@ -126,7 +132,9 @@ def test_the_history_is_a_table_with_a_row_an_epoch():
     config = config_of("epochs=3")
     found = fit(train, config, validate=validation(train, held_out, config))
     header, *rows = as_csv(found.history).splitlines()
-    assert header.startswith("number,loss,impostor_share,learning_rate,user_norm,item_norm,on_surface,covariance")
+    assert header.startswith(
+        "number,loss,impostor_share,learning_rate,user_norm,item_norm,on_surface,covariance"
+    )
     assert "validation hit_rate@5" in header
     assert [row.split(",")[0] for row in rows] == ["1", "2", "3"]
     last = found.history[-1]

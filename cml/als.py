@@ -1,0 +1,105 @@
+"""Implicit alternating least squares with frequency-scaled regularisation: a closed-form place to start from.
+
+Minimises, over the observed pairs S and all pairs, `sum_S (1 - u_i.v_j)^2 + a sum_all (u_i.v_j)^2` plus
+`reg * (n + a * N)` times each row's squared norm, with n the row's observed pairs and N the rows of the other
+side (Hu, Koren and Volinsky 2008; the scaling of Rendle et al. 2022). Each sweep solves both sides exactly.
+
+A row with few pairs is solved in as many unknowns as it has pairs: with `F` its pairs' vectors and
+`D = a V^T V + reg I`, made diagonal by one rotation for the whole side, `(F^T F + D)^-1 F^T 1` equals
+`D^-1 F^T (I + F D^-1 F^T)^-1 1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+BLOCK_ELEMENTS = 1 << 21  # of gathered vectors held at once
+
+
+def factorise(
+    positives: csr_array,
+    dim: int,
+    *,
+    unobserved: float,
+    regularization: float,
+    sweeps: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """User vectors (n_users, dim) and item vectors (n_items, dim) whose inner products rank like the data.
+
+    unobserved: the weight `a` of a pair that was not observed. Rows without any pair come out as zeros.
+    """
+    by_user, by_item = csr_array(positives), csr_array(positives.T.tocsr())
+    items = torch.randn(positives.shape[1], dim, generator=generator) * (0.1 / dim**0.5)
+    users = torch.zeros(positives.shape[0], dim)
+    for _ in range(sweeps):
+        users = _solve(by_user, items, unobserved, regularization)
+        items = _solve(by_item, users, unobserved, regularization)
+    return users, items
+
+
+def _solve(pairs: csr_array, other: Tensor, unobserved: float, regularization: float) -> Tensor:
+    """The best vectors of one side, (rows, dim), given the other's."""
+    spread, rotation = torch.linalg.eigh(unobserved * (other.T @ other))
+    rotated = other @ rotation
+    counts = np.diff(pairs.indptr)
+    ridge = torch.from_numpy(regularization * (counts + unobserved * len(other))).float()
+    solved = torch.zeros(pairs.shape[0], other.shape[1])
+    for rows, columns, present in _blocks(pairs, counts, other.shape[1]):
+        diagonal = spread.clamp(min=0)[None, :] + ridge[rows][:, None]
+        vectors = rotated[columns] * present[:, :, None]
+        solve = _in_pairs if columns.shape[1] <= other.shape[1] else _in_dimensions
+        solved[rows] = solve(vectors, diagonal, present)
+    return solved @ rotation.T
+
+
+def _in_pairs(vectors: Tensor, diagonal: Tensor, present: Tensor) -> Tensor:
+    scaled = vectors / diagonal[:, None, :]
+    system = torch.baddbmm(torch.eye(vectors.shape[1]), scaled, vectors.transpose(1, 2))
+    weights = torch.cholesky_solve(present[:, :, None], torch.linalg.cholesky(system))
+    return torch.bmm(scaled.transpose(1, 2), weights).squeeze(2)
+
+
+def _in_dimensions(vectors: Tensor, diagonal: Tensor, _present: Tensor) -> Tensor:
+    system = torch.baddbmm(torch.diag_embed(diagonal), vectors.transpose(1, 2), vectors)
+    return torch.cholesky_solve(vectors.sum(1)[:, :, None], torch.linalg.cholesky(system)).squeeze(2)
+
+
+def _blocks(
+    pairs: csr_array, counts: NDArray[np.integer], dim: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Rows of similar length together: (rows (n,), columns (n, longest) padded with 0, present (n, longest))."""
+    order = np.argsort(counts, kind="stable")
+    order = order[counts[order] > 0]
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop + 1 - start) * counts[order[stop]] * dim <= BLOCK_ELEMENTS:
+            stop += 1
+        rows = order[start:stop]
+        within = np.arange(counts[rows[-1]])
+        present = within[None, :] < counts[rows][:, None]
+        at = np.where(present, pairs.indptr[rows][:, None] + within[None, :], 0)
+        columns = np.where(present, pairs.indices[at], 0).astype(np.int64)
+        yield torch.from_numpy(rows), torch.from_numpy(columns), torch.from_numpy(present).float()
+        start = stop
+
+
+def lift(users: Tensor, items: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Points in a ball, one dimension more, whose distances rank items exactly as the inner products do.
+
+    With M the longest item, items become `(v, sqrt(M^2 - |v|^2)) r / M`, all on the surface, and users
+    `(u, 0) r / |u|`: then `d^2 = 2 r^2 (1 - u.v / (|u| M))`. A zero user stays at the centre.
+    """
+    longest = torch.linalg.vector_norm(items, dim=1).max().clamp(min=1e-12)
+    height = (longest**2 - items.square().sum(1, keepdim=True)).clamp(min=0).sqrt()
+    lifted_items = torch.cat([items, height], 1) * (radius / longest)
+    lengths = torch.linalg.vector_norm(users, dim=1, keepdim=True).clamp(min=1e-12)
+    lifted_users = torch.nn.functional.pad(users * (radius / lengths), (0, 1))
+    return lifted_users, lifted_items
