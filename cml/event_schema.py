@@ -115,7 +115,8 @@ def migrate(connection: Connection) -> None:
         )
     for migration in MIGRATIONS[at:]:
         migration(connection)
-    connection.execute(update(_version).values(version=len(MIGRATIONS)))
+    if at < len(MIGRATIONS):
+        connection.execute(update(_version).values(version=len(MIGRATIONS)))
 
 
 def _current(connection: Connection) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from cml.errors import ArtifactError, RegistryError
 from cml.registry import Registry
+from service.asked import ExperimentRequest
 from service.errors import Problem, unknown
 from service.live import Live
 from service.records import Records
-from service.schemas import Experiment, ExperimentRequest, Versions
+from service.schemas import Experiment, Versions
 from service.store import SnapshotStore
 
 

@@ -17,12 +17,12 @@ import orjson
 from cml.errors import VocabularyError
 from cml.neighbours import similar_users, users_for_item
 from cml.recommend import Fallback, Recommendations, popular, recommend, recommend_session, similar_items
+from service.asked import BatchRequest, ListOptions, SessionRequest
 from service.encoding import ListEncoder, closing, encode_users, opening
 from service.errors import Problem, invalid, unknown
 from service.live import Live
 from service.metrics import Metrics
 from service.pages import Page, Pages, refusals
-from service.schemas import BatchRequest, ListOptions, SessionRequest
 from service.settings import Settings
 from service.signals import Signals, from_events, from_request
 from service.store import SnapshotStore

@@ -7,6 +7,7 @@ are 32 random bytes, so a fast hash is enough: there is nothing to guess that st
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,6 +24,7 @@ SCOPES = (READ, WRITE, ADMIN)
 ANYONE = "anyone"  # the caller's name where no keys are in force
 
 _OPEN = ("/livez", "/readyz", "/startupz", "/", "/explorer", "/openapi.json", "/docs")
+_log = logging.getLogger(__name__)
 _NOBODY = bytes(32)  # compared against when the id is unknown, so that both failures take the same steps
 
 
@@ -62,6 +64,8 @@ class Keyring:
                 return False
             self._keys, self._stamp, self.failure = read_keys(self._file), stamp, None
         except ConfigError as error:
+            if self.failure != str(error):
+                _log.error("keeping the API keys in force: %s", error)
             self.failure = str(error)
             return False
         return True

@@ -9,8 +9,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
+from service.asked import ListOptions
 from service.errors import Problem, invalid
-from service.schemas import ListOptions
 
 _UNPAGED = {"k", "cursor"}
 _PLAIN = "plain"  # the fingerprint of no options at all, the most frequent one

@@ -11,9 +11,10 @@ from cml.errors import EventStoreError
 from cml.event_values import Event
 from cml.event_writer import EventWriter
 from cml.vocabulary import UNKNOWN_ROW
+from service.asked import EventIn
 from service.errors import Problem, invalid
 from service.metrics import Metrics
-from service.schemas import EventIn, EventsReceipt
+from service.schemas import EventsReceipt
 from service.settings import Settings
 from service.store import SnapshotStore
 

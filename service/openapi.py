@@ -8,14 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from service.schemas import (
-    BatchRequest,
-    EventsRequest,
-    ExperimentRequest,
-    ItemUpdate,
-    ProblemDocument,
-    SessionRequest,
-)
+from service.asked import BatchRequest, EventsRequest, ExperimentRequest, ItemUpdate, SessionRequest
+from service.schemas import ProblemDocument
 
 _ABOUT = """Recommendations from one metric space: what lies near a user or an item is recommended.
 

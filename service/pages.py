@@ -11,12 +11,12 @@ from cml.catalogue import AVAILABLE_FROM, AVAILABLE_UNTIL
 from cml.errors import QueryError
 from cml.snapshot import Snapshot
 from service import cursors
+from service.asked import ListOptions
 from service.cursors import Cursor
 from service.edits import Masks
 from service.errors import invalid
 from service.experiments import Assignment
 from service.live import Live
-from service.schemas import ListOptions
 from service.settings import Settings
 from service.store import SnapshotStore
 

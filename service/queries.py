@@ -8,8 +8,8 @@ import orjson
 from fastapi import Query
 from pydantic import ValidationError
 
+from service.asked import ListOptions
 from service.errors import describe, invalid
-from service.schemas import ListOptions
 
 _IDS = "May be repeated."
 

@@ -10,10 +10,11 @@ from cml.event_values import Event, Experiment, ItemState
 from cml.events import EventStore
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
+from service.asked import ExperimentRequest, ItemUpdate
 from service.edits import misfit
 from service.errors import Problem, invalid, unknown
 from service.intake import events_off, unavailable
-from service.schemas import Erased, ExperimentRequest, ItemUpdate, StoredEvent, User
+from service.schemas import Erased, StoredEvent, User
 
 
 class Records:
@@ -75,6 +76,11 @@ class Records:
         """Add to the number of lists shown in an experiment."""
         with self._open() as store:
             store.expose(counts)
+
+    def close(self) -> None:
+        """Let go of the store; nothing may be asked afterwards."""
+        if self._store is not None:
+            self._store.close()
 
     @contextmanager
     def _open(self) -> Iterator[EventStore]:

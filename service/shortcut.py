@@ -10,7 +10,7 @@ from typing import Any
 
 from service import bodies, paths
 from service.answers import Answers
-from service.schemas import ListOptions, SessionRequest
+from service.asked import ListOptions, SessionRequest
 
 USER = "/v1/users/{user_id}/recommendations"
 SESSION = "/v1/recommendations"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cml.event_values import Event
 from cml.recommend import Signal
-from service.schemas import SessionRequest
+from service.asked import SessionRequest
 
 DISLIKE = "dislike"
 

@@ -48,6 +48,7 @@ class Watch:
         await self._note_exposures()
         self._context.intake.close()
         self._context.answers.close()
+        self._context.records.close()
         self._access_log.flush()
 
     async def _keep_looking(self) -> None:

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from service import bodies
+from service.asked import ExperimentRequest
 from service.context import Context
 from service.documented import problems
 from service.routes.responses import shaped
-from service.schemas import ExperimentRequest, Versions
+from service.schemas import Versions
 from service.watch import Watch
 
 

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service import bodies
+from service.asked import EventsRequest
 from service.context import Context
 from service.documented import problems
 from service.routes.responses import shaped
-from service.schemas import EventsReceipt, EventsRequest
+from service.schemas import EventsReceipt
 
 
 def routes(context: Context) -> APIRouter:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from service import bodies
+from service.asked import ItemUpdate, ListOptions
 from service.context import Context
 from service.documented import problems
 from service.queries import list_options
 from service.routes.responses import raw, shaped
-from service.schemas import Item, ItemList, ItemMatches, ItemUpdate, ListOptions, UserList
+from service.schemas import Item, ItemList, ItemMatches, UserList
 
 ItemId = Annotated[
     str, Path(description="Any text, percent-encoded as one path segment.", examples=["0133093"])

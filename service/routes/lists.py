@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from cml.recommend import Fallback
+from service.asked import ListOptions
 from service.context import Context
 from service.documented import problems
 from service.queries import list_options
 from service.routes.responses import raw
-from service.schemas import ItemList, ListOptions
+from service.schemas import ItemList
 
 
 def routes(context: Context) -> APIRouter:

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from service import bodies
+from service.asked import BatchRequest, SessionRequest
 from service.context import Context
 from service.documented import problems
 from service.routes.responses import raw
-from service.schemas import BatchRequest, ItemList, SessionRequest
+from service.schemas import ItemList
 
 _LINES = {
     200: {

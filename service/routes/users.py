@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
+from service.asked import ListOptions
 from service.context import Context
 from service.documented import problems
 from service.queries import list_options
 from service.routes.responses import raw, shaped
-from service.schemas import Erased, ItemList, ListOptions, User, UserList
+from service.schemas import Erased, ItemList, User, UserList
 
 UserId = Annotated[str, Path(description="Any text, percent-encoded as one path segment.", examples=["42"])]
 Options = Annotated[ListOptions, Depends(list_options)]

@@ -208,7 +208,7 @@ def test_a_store_of_a_newer_schema_is_refused_politely(url):
     with engine.begin() as connection:
         connection.execute(schema._version.delete())
         connection.execute(insert(schema._version).values(version=99))
-    with pytest.raises(EventStoreError, match="99.*upgrade"):
+    with pytest.raises(EventStoreError, match=r"99.*upgrade"):
         EventStore(url)
 
 

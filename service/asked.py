@@ -1,0 +1,179 @@
+"""The shapes of requests, as the OpenAPI document shows them. Unknown fields are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _storable(value: str) -> str:
+    """Text that can be written as UTF-8 and holds no NUL."""
+    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError("must be Unicode text without NUL characters")
+    return value
+
+
+Id = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
+Moment = Annotated[
+    str,
+    Field(
+        max_length=40, description="`now`, ISO 8601 or seconds since 1970", examples=["2026-07-01T00:00:00Z"]
+    ),
+]
+MetadataValue = int | float | str | bool | list[str] | None
+Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Where = Annotated[
+    dict[str, Any],
+    Field(
+        description="Conditions on metadata columns, all of which must hold. Tags: `any`, `all`, `none`;"
+        " numbers and dates: `min`, `max`; a bare value or list means `any`.",
+        examples=[{"genres": {"any": ["Drama"], "none": ["Horror"]}, "year": {"min": 1990}}],
+    ),
+]
+
+
+class Asked(BaseModel):
+    """Base of everything that comes in: `true` is no number, and unknown fields are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ListOptions(Asked):
+    """What a list may contain and how much of it."""
+
+    k: (
+        Annotated[int, Field(ge=1, description="Length of the list; the service's default and limit apply.")]
+        | None
+    ) = None
+    cursor: Annotated[
+        str | None,
+        Field(max_length=400, description="`next` of the page before: pages never repeat an item."),
+    ] = None
+    exclude_seen: Annotated[bool, Field(description="Leave out the user's own items.")] = True
+    exclude: Annotated[list[Id], Field(description="Items that must not appear.")] = []
+    allow: Annotated[list[Id] | None, Field(description="The only items that may appear.")] = None
+    where: Where | None = None
+    available_at: Annotated[
+        Moment | None,
+        Field(description="Only items available then. By default now, where the catalogue has such dates."),
+    ] = None
+    max_distance: Annotated[
+        float | None, Field(ge=0, allow_inf_nan=False, description="Nothing farther away than this.")
+    ] = None
+    diversity: Annotated[
+        float,
+        Field(
+            ge=0, lt=1, description="0: nearest first; towards 1: as different from each other as possible."
+        ),
+    ] = 0.0
+    explain: Annotated[
+        int, Field(ge=0, le=10, description="Own items to name as reasons for each recommended one.")
+    ] = 0
+
+
+class Taste(Asked):
+    """One item that somebody liked or disliked."""
+
+    item_id: Id
+    weight: Weight = 1.0
+    time: Annotated[float | None, Field(allow_inf_nan=False, description="Seconds since 1970.")] = None
+
+
+class SessionRequest(ListOptions):
+    """A list for a session or somebody new, from likes and dislikes; or for a user, with a long request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"liked": [{"item_id": "0133093", "weight": 2}], "disliked": [{"item_id": "0120338"}], "k": 5}
+            ]
+        },
+    )
+
+    user_id: Annotated[Id | None, Field(description="Known user whose stored history counts too.")] = None
+    liked: list[Taste] = []
+    disliked: list[Taste] = []
+
+
+class BatchRequest(ListOptions):
+    """The same list for many users, one JSON line each."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_ids": ["42", "43"], "k": 10}]})
+
+    user_ids: Annotated[list[Id], Field(min_length=1)]
+
+
+class EventIn(Asked):
+    """Something that a user did with an item."""
+
+    event_id: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[\x21-\x7e]+$",
+            description="Chosen by the client: sent again, it counts once. Without one every event counts.",
+        ),
+    ] = None
+    user_id: Id
+    item_id: Id
+    type: Literal["like", "view", "purchase", "dislike"]
+    weight: Annotated[Weight | None, Field(description="By default the service's weight for the type.")] = (
+        None
+    )
+    time: Annotated[
+        float | None,
+        Field(ge=0, le=1e11, allow_inf_nan=False, description="Seconds since 1970; by default now."),
+    ] = None
+    recommendation_id: Annotated[
+        str | None, Field(max_length=200, description="Of the list that led here, for attribution.")
+    ] = None
+
+
+class EventsRequest(Asked):
+    """Events, stored together."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"events": [{"event_id": "c7-1", "user_id": "42", "item_id": "0133093", "type": "like"}]}
+            ]
+        },
+    )
+
+    events: Annotated[list[EventIn], Field(min_length=1)]
+
+
+class ItemUpdate(Asked):
+    """What replaces everything that was said about an item since publishing."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"metadata": {"title": "The Matrix", "year": 1999}}]}
+    )
+
+    hidden: bool = False
+    metadata: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=100)], MetadataValue] | None,
+        Field(description="Replaces the named columns; others stay as published."),
+    ] = None
+    features: Annotated[
+        list[Annotated[float, Field(allow_inf_nan=False)]] | None,
+        Field(max_length=10_000, description="Input of the version's feature extractor, for a new item."),
+    ] = None
+
+
+class ExperimentRequest(Asked):
+    """A candidate version for a share of the users."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "dim-128", "candidate": "000013-0123456789ab", "share": 0.1}]
+        },
+    )
+
+    name: Annotated[
+        str, Field(pattern="^[a-z0-9-]{1,40}$", description="Users are drawn by it: keep it while it runs.")
+    ]
+    candidate: Annotated[str, Field(max_length=100)]
+    share: Annotated[float, Field(gt=0, lt=1)]
