@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cml.conditions import seconds_since_1970
 from cml.errors import DataError, QueryError
-from cml.item_columns import KINDS, Column, DateColumn, infer_kind, seconds_since_1970
+from cml.item_columns import KINDS, Column, DateColumn, infer_kind
 from cml.titles import TitleSearch
 
 TITLE = "title"

@@ -7,17 +7,17 @@ which items a condition selects.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cml.conditions import EPOCH, conditions, is_day, listed, seconds_since_1970
 from cml.errors import DataError, QueryError
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 _DAY_SECONDS = 86400.0
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Column(Protocol):
@@ -127,8 +127,8 @@ class TagColumn:
 
     def matching(self, condition: Any) -> NDArray[np.bool_]:
         mask = np.ones(len(self._indptr) - 1, dtype=bool)
-        for name, tags in _conditions(condition, allowed=("any", "all", "none")).items():
-            found = [self._mask(tag) for tag in _listed(name, tags)]
+        for name, tags in conditions(condition, allowed=("any", "all", "none")).items():
+            found = [self._mask(tag) for tag in listed(name, tags)]
             if name == "all":
                 mask &= np.logical_and.reduce(found, axis=0)
             else:
@@ -173,13 +173,13 @@ class NumberColumn:
 
     def matching(self, condition: Any) -> NDArray[np.bool_]:
         mask = np.ones(len(self.values), dtype=bool)
-        for name, value in _conditions(condition, allowed=("min", "max", "any", "none")).items():
+        for name, value in conditions(condition, allowed=("min", "max", "any", "none")).items():
             if name == "min":
                 mask &= self.values >= self._range(value)[0]
             elif name == "max":
                 mask &= self.values <= self._range(value)[1]
             else:
-                hit = self._one_of(_listed(name, value))
+                hit = self._one_of(listed(name, value))
                 mask &= hit if name == "any" else ~hit
         return mask
 
@@ -218,7 +218,7 @@ class DateColumn(NumberColumn):
         seconds = float(self.values[row])
         if not np.isfinite(seconds):
             return None
-        moment = _EPOCH + timedelta(seconds=seconds)
+        moment = EPOCH + timedelta(seconds=seconds)
         if seconds % _DAY_SECONDS == 0:
             return moment.date().isoformat()
         return moment.isoformat().replace("+00:00", "Z")
@@ -226,12 +226,12 @@ class DateColumn(NumberColumn):
     @classmethod
     def _range(cls, value: Any) -> tuple[float, float]:
         first, last = super()._range(value)
-        return first, float(np.nextafter(last + _DAY_SECONDS, last)) if _is_day(value) else last
+        return first, float(np.nextafter(last + _DAY_SECONDS, last)) if is_day(value) else last
 
     @classmethod
     def _parse(cls, value: Any) -> float:
         seconds = seconds_since_1970(value)
-        _EPOCH + timedelta(seconds=seconds)  # raises for what no calendar shows
+        EPOCH + timedelta(seconds=seconds)  # raises for what no calendar shows
         return seconds
 
 
@@ -257,28 +257,6 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float | np.floating | np.datetime64 | date) and value != value)
 
 
-def seconds_since_1970(value: Any) -> float:
-    """Seconds (UTC) of a number of seconds, a date, a datetime or an ISO 8601 text; without a zone it is UTC.
-
-    Raises ValueError or TypeError for anything else.
-    """
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if isinstance(value, np.datetime64):
-        return float(value.astype("datetime64[us]").astype(np.int64)) / 1e6
-    if isinstance(value, datetime):
-        return (value.replace(tzinfo=value.tzinfo or UTC) - _EPOCH).total_seconds()
-    if isinstance(value, date):
-        return (datetime(value.year, value.month, value.day, tzinfo=UTC) - _EPOCH).total_seconds()
-    return float(value)
-
-
-def _is_day(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) <= len("2000-12-31")
-    return isinstance(value, date) and not isinstance(value, datetime)
-
-
 def _tags(value: Any) -> list[str]:
     if is_missing(value):
         return []
@@ -287,27 +265,6 @@ def _tags(value: Any) -> list[str]:
     if not isinstance(value, Iterable):
         raise DataError(f"{value!r} is neither a tag nor a list of tags")
     return list(dict.fromkeys(str(tag) for tag in value))
-
-
-def _conditions(condition: Any, *, allowed: tuple[str, ...]) -> Mapping[str, Any]:
-    """The condition in its long form; a bare value or list means `any` of them."""
-    if not isinstance(condition, Mapping):
-        return {"any": condition}
-    unknown = [repr(name) for name in condition if name not in allowed]
-    if unknown or not condition:
-        raise QueryError(
-            f"conditions are {', '.join(allowed)}, not {', '.join(unknown) or 'an empty object'}"
-        )
-    return condition
-
-
-def _listed(name: str, values: Any) -> list[Any]:
-    """The values of an any, all or none condition; a single value stands for a list of one."""
-    if isinstance(values, str | int | float | date):
-        return [values]
-    if not isinstance(values, list | tuple | set | frozenset):
-        raise QueryError(f"`{name}` takes a value or a list of values, not {values!r}")
-    return list(values)
 
 
 def _offsets(lengths: Iterable[int], count: int) -> NDArray[np.int64]:
