@@ -27,6 +27,7 @@ from pydantic import (
 from cml.errors import ConfigError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -81,24 +82,21 @@ class TrainConfig(Section):
     impostor: Literal["hardest", "first", "mean"] = "mean"  # which negatives carry the gradient of "warp"
     squared: bool = True  # triplet losses on squared (default) or plain distances
     push: Fraction = 0.5  # share of the push term in LMNN [ML-4]
-    negatives: Literal["shared", "per-pair", "all"] = (
-        "shared"  # one pool a step, draws a positive, the catalogue
-    )
-    pool: PositiveInt = 8192  # items in a shared pool; at most the catalogue
+    negatives: Literal["shared", "per-pair", "all"] = "shared"  # a pool a step, draws a positive, all items
+    pool: PositiveInt = 16_384  # items in a shared pool; at most the catalogue
     draws: PositiveInt = 20  # negatives drawn for each positive with "per-pair"
     popularity_power: NonNegativeFloat = 0.0  # negatives drawn in proportion to likes to this power
-    user_power: Annotated[float, Field(ge=0, le=1)] = (
-        0.5  # a user's pairs weigh likes ** -power; 1: users are equal
-    )
+    user_power: Share = 0.25  # a user's pairs weigh likes ** -power; 1: users are equal
     covariance: NonNegativeFloat = 0.0  # weight of [CML-4]
     batch: Literal["users", "pairs"] = "users"  # a step takes whole users, or random pairs
+    visits: PositiveInt = 4  # parts that a user's positives are dealt into each epoch, with "users"
     batch_size: PositiveInt = 8192  # positives in a step
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     learning_rate: PositiveFloat = 0.05  # of items
     user_rate: PositiveFloat = 1.0  # times the learning rate for users
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # over the epochs allowed
     epochs: PositiveInt = 30
-    patience: PositiveInt = 4  # validations without improvement before training stops
+    patience: PositiveInt = 6  # validations without improvement before training stops
     metric: str = "ndcg@10"  # validation metric that chooses the epoch
     gradient: Literal["analytic", "autograd"] = "analytic"  # autograd: the slow, readable reference
 

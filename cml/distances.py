@@ -52,6 +52,8 @@ def mahalanobis(x: Tensor, y: Tensor, covariance: Tensor) -> Tensor:
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """All squared Euclidean distances between x (n, dim) and y (m, dim) by one matrix product: (n, m), >= 0."""
     products = torch.addmm(y.square().sum(1)[None, :], x, y.T, alpha=-2)
-    return products.add_(x.square().sum(1)[:, None]).clamp_(min=0) if not products.requires_grad else (
-        products + x.square().sum(1)[:, None]
-    ).clamp(min=0)
+    return (
+        products.add_(x.square().sum(1)[:, None]).clamp_(min=0)
+        if not products.requires_grad
+        else (products + x.square().sum(1)[:, None]).clamp(min=0)
+    )

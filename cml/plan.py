@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -59,7 +60,9 @@ class Plan:
         space = start.copy().to(config.device)
         optimizer = OPTIMIZERS[settings.optimizer]
         rng = config.rng("steps")
-        make = batches_of_users if settings.batch == "users" else batches_of_pairs
+        make = (
+            partial(batches_of_users, visits=settings.visits) if settings.batch == "users" else batches_of_pairs
+        )
         return cls(
             space=space,
             engine=Engine(

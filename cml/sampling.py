@@ -84,11 +84,29 @@ def batches_of_pairs(positives: csr_array, size: int, rng: np.random.Generator) 
         yield Batch(users, owner, positives.indices[chosen].astype(np.int64), positives.data[chosen])
 
 
-def batches_of_users(positives: csr_array, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """Every user once, in random order, with all its positives; about `size` positives at a time.
+def batches_of_users(
+    positives: csr_array, size: int, rng: np.random.Generator, visits: int = 1
+) -> Iterator[Batch]:
+    """Whole users in random order, with all their positives; about `size` positives at a time.
 
-    A step costs one row of distances per user, so this is the cheapest way through the data.
+    A step costs one row of distances per user, so this is the cheapest way through the data. With several
+    visits a user's positives are dealt at random into as many parts, and an epoch passes over the users once
+    for each part: what is learned then depends less on any single positive.
     """
+    parts = rng.permutation(positives.nnz) % visits if visits > 1 else np.zeros(positives.nnz, dtype=np.int64)
+    for visit in range(visits):
+        yield from _one_visit(_only(positives, parts == visit), size, rng)
+
+
+def _only(positives: csr_array, chosen: NDArray[np.bool_]) -> csr_array:
+    if chosen.all():
+        return positives
+    kept = np.concatenate([[0], np.cumsum(chosen)])
+    part = (positives.data[chosen], positives.indices[chosen], kept[positives.indptr])
+    return csr_array(part, shape=positives.shape)
+
+
+def _one_visit(positives: csr_array, size: int, rng: np.random.Generator) -> Iterator[Batch]:
     counts = np.diff(positives.indptr)
     users = rng.permutation(np.flatnonzero(counts))
     ends = np.cumsum(counts[users])

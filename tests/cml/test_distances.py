@@ -85,5 +85,7 @@ def test_all_squared_distances_come_from_one_product():
     got = distances.squared_distances(x, y)
     for row in range(5):
         for column in range(4):
-            assert float(got[row, column]) == pytest.approx(slow.squared(x[row].tolist(), y[column].tolist()), rel=1e-4)
+            assert float(got[row, column]) == pytest.approx(
+                slow.squared(x[row].tolist(), y[column].tolist()), rel=1e-4
+            )
     assert (distances.squared_distances(x, x).diagonal() >= 0).all()

@@ -43,7 +43,9 @@ def equal(got, wanted):
 
 def test_contrastive_pulls_similar_pairs_and_pushes_others():
     distance, similar = torch.tensor([0.3, 0.3, 2.0, 2.0]), torch.tensor([True, False, True, False])
-    wanted = [slow.contrastive(d, s, MARGIN) for d, s in zip(distance.tolist(), similar.tolist(), strict=True)]
+    wanted = [
+        slow.contrastive(d, s, MARGIN) for d, s in zip(distance.tolist(), similar.tolist(), strict=True)
+    ]
     assert losses.contrastive(distance, similar, margin=MARGIN).tolist() == pytest.approx(wanted)
     assert wanted == pytest.approx([0.09, 0.04, 4.0, 0.0])
 
@@ -61,7 +63,9 @@ def test_lmnn_equals_the_slow_version():
 
 
 def test_ranks_equal_the_slow_versions():
-    equal(losses.exact_rank(d_pos, d_neg, eligible, margin=MARGIN), [SLOW_RANKS["exact"](*row) for row in ROWS])
+    equal(
+        losses.exact_rank(d_pos, d_neg, eligible, margin=MARGIN), [SLOW_RANKS["exact"](*row) for row in ROWS]
+    )
     for name in ("parallel", "sequential"):
         got = getattr(losses, f"{name}_rank")(d_pos, d_neg, eligible, n_eligible, margin=MARGIN)
         assert got.tolist() == [SLOW_RANKS[name](*row) for row in ROWS]
@@ -71,7 +75,9 @@ def test_ranks_equal_the_slow_versions():
 def test_a_parallel_rank_is_not_rounded_up_by_floating_point():
     """29 of 29 draws of 10,000,019 items: a float32 quotient would give one too many or too few."""
     ones = torch.ones(1, 29, dtype=torch.bool)
-    rank = losses.parallel_rank(torch.ones(1), torch.zeros(1, 29), ones, torch.tensor([10_000_019]), margin=0.1)
+    rank = losses.parallel_rank(
+        torch.ones(1), torch.zeros(1, 29), ones, torch.tensor([10_000_019]), margin=0.1
+    )
     assert int(rank) == 10_000_019
 
 
@@ -80,7 +86,8 @@ def test_warp_equals_the_slow_version_row_by_row(impostor):
     hinge = getattr(losses, f"{impostor}_hinge")(d_pos, d_neg, eligible, margin=MARGIN)
     rank = losses.parallel_rank(d_pos, d_neg, eligible, n_eligible, margin=MARGIN)
     wanted = [
-        slow.warp(pos, negs, MARGIN, slow.parallel_rank(pos, negs, MARGIN, count), impostor) for pos, negs, count in ROWS
+        slow.warp(pos, negs, MARGIN, slow.parallel_rank(pos, negs, MARGIN, count), impostor)
+        for pos, negs, count in ROWS
     ]
     equal(losses.rank_weight(rank) * hinge, wanted)
 
@@ -114,7 +121,9 @@ def test_without_an_eligible_negative_there_is_nothing_to_learn():
 
 def test_the_covariance_penalty_equals_the_slow_version_and_is_never_negative():
     points = torch.tensor([[1.0, 0.5, -1.0], [0.2, -0.3, 0.8], [0.0, 2.0, 0.1], [-1.0, 0.4, 0.4]])
-    assert float(losses.covariance_penalty(points)) == pytest.approx(slow.covariance(points.tolist()), rel=1e-5)
+    assert float(losses.covariance_penalty(points)) == pytest.approx(
+        slow.covariance(points.tolist()), rel=1e-5
+    )
     independent = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     assert float(losses.covariance_penalty(independent)) == pytest.approx(0.0, abs=1e-12)
 

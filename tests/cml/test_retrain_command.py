@@ -20,7 +20,7 @@ QUICK = (
     "train.metric=recall@10",
     "threads=1",
 )
-HOPELESS = ("--set", "epochs=1", "--set", "learning_rate=1e-9")
+HOPELESS = ("--set", "epochs=1", "--set", "learning_rate=1e-9", "--set", "start=random")
 
 
 def two_groups(path: Path, likes: int) -> Path:

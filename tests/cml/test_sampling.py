@@ -1,5 +1,7 @@
 """Which pairs a step learns from and which items it compares them with."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ POSITIVES = WORLD.positives()
 INTERACTED = Interacted(WORLD.seen(), WORLD.dislikes())
 
 
-@pytest.mark.parametrize("batches", [batches_of_pairs, batches_of_users])
+@pytest.mark.parametrize("batches", [batches_of_pairs, batches_of_users, partial(batches_of_users, visits=4)])
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_an_epoch_takes_every_positive_once_with_its_weight(batches, size):
     taken = {}
