@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from adversarial import tables
-from adversarial.commands.options import TableFile, make_estimator, reading, table_options, training_options
+from adversarial.commands.options import make_estimator, training_options
+from adversarial.commands.table_options import TableFile, reading, table_options
 from adversarial.wdgrl import DomainAdaptedClassifier
 
 

@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from adversarial import tables
 from adversarial.adaptation import Record
-from adversarial.commands.options import TableFile, make_estimator, reading, table_options, training_options
+from adversarial.commands.options import make_estimator, training_options
+from adversarial.commands.table_options import TableFile, reading, table_options
 from adversarial.errors import ModelError
 from adversarial.wdgrl import DomainAdaptedClassifier, DomainAdaptedRegressor
 

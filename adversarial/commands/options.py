@@ -1,19 +1,18 @@
-"""Options that several commands share, and the estimator that they describe."""
+"""Options of the commands that train, and the estimator that they describe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from adversarial.alignments import ALIGNMENTS
+from adversarial.commands.table_options import TableFile
 from adversarial.scaling import SCALES
 from adversarial.tables import ENDINGS
 from adversarial.wdgrl import DomainAdaptedClassifier, DomainAdaptedRegressor
 
-TableFile = click.Path(path_type=Path, dir_okay=False)
 _SETTINGS = [
     *("hidden", "critic_hidden", "weight", "penalty", "critic_steps", "batch_size"),
     *("learning_rate", "critic_learning_rate", "l2", "validation_fraction", "scale"),
@@ -37,17 +36,6 @@ class Widths(click.ParamType):
         if min(widths) < 1:
             self.fail(f"{value!r} has a width below 1", param, ctx)
         return widths
-
-
-def table_options(function: Callable[..., None]) -> Callable[..., None]:
-    """How feature tables are read."""
-    for option in (
-        click.option("--index-base", type=click.Choice(["0", "1"]), help="First index in svmlight files."),
-        click.option("--label-column", default="label", show_default=True, help="Column with the labels."),
-        click.option("--features", type=click.IntRange(1), help="Width of svmlight tables; else inferred."),
-    ):
-        function = option(function)
-    return function
 
 
 def training_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -89,13 +77,3 @@ def make_estimator(
     """An unfitted estimator with the settings that the options ask for."""
     settings = {name: options[name] for name in _SETTINGS}
     return kind(options["method"], steps=options["steps"], random_state=options["seed"], **settings)
-
-
-def reading(options: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of `tables.read_together` that the options ask for."""
-    base = options["index_base"]
-    return {
-        "label_column": options["label_column"],
-        "width": options["features"],
-        "index_base": None if base is None else int(base),
-    }

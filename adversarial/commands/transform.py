@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from adversarial import saving, tables, wdgrl
-from adversarial.commands.options import TableFile, reading, table_options
+from adversarial.commands.table_options import TableFile, reading, table_options
 from adversarial.errors import DataError
 
 

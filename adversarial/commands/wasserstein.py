@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from adversarial import tables, wasserstein
-from adversarial.commands.options import TableFile, reading, table_options
+from adversarial.commands.table_options import TableFile, reading, table_options
 
 
 @click.command()
