@@ -65,6 +65,9 @@ class ModelConfig(Section):
     dim: PositiveInt = 256
     radius: PositiveFloat | None = 1.0  # of the ball that holds every vector [CML-5]; None: unconstrained
     start: Literal["als", "random"] = "als"  # als: a closed-form start, lifted exactly into the ball
+    regularization: PositiveFloat | None = (
+        None  # of that start; None: chosen on validation data, without any 0.02
+    )
 
 
 class TrainConfig(Section):

@@ -86,6 +86,9 @@ def train(
         save=checkpoint.save,
         resume=checkpoint.resume,
     )
+    config = config.model_copy(
+        update={"model": config.model.model_copy(update={"regularization": chosen.regularization})}
+    )
     final, learned_from = chosen, train_data
     if refit_on is not None:
         final, learned_from = fit(refit_on, config, epochs=chosen.best_epoch, listen=listen), refit_on

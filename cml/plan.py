@@ -29,7 +29,7 @@ from cml.sampling import (
     popularity_probability,
 )
 from cml.space import Space
-from cml.start import Judge, starting_space
+from cml.start import Judge, Start, starting_space
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Plan:
     """The parts of a run. `rng` and the space are what steps change; the rest stays as made."""
 
     space: Space
+    regularization: float | None  # of the start
     engine: Engine
     negatives: SharedPool | PerPair
     rng: np.random.Generator
@@ -55,16 +56,18 @@ class Plan:
         if not positives.nnz:
             raise TrainingError("no liked pair to learn from; check data.like_threshold and the file")
         settings = resolved(config, *positives.shape, positives.nnz).train
-        if start is None:
-            start = starting_space(positives, config.model, config.rng("start"), judge)
-        space = start.copy().to(config.device)
+        begin = Start(start) if start else starting_space(positives, config.model, config.rng("start"), judge)
+        space = begin.space.copy().to(config.device)
         optimizer = OPTIMIZERS[settings.optimizer]
         rng = config.rng("steps")
         make = (
-            partial(batches_of_users, visits=settings.visits) if settings.batch == "users" else batches_of_pairs
+            partial(batches_of_users, visits=settings.visits)
+            if settings.batch == "users"
+            else batches_of_pairs
         )
         return cls(
             space=space,
+            regularization=begin.regularization,
             engine=Engine(
                 space,
                 make_objective(settings),

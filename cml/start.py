@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,21 +21,35 @@ SWEEPS = 6
 Judge = Callable[[Space], float]
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where training begins, and how strongly that was regularised; None for random points."""
+
+    space: Space
+    regularization: float | None = None
+
+
 def starting_space(
     positives: csr_array, config: ModelConfig, rng: np.random.Generator, judge: Judge | None = None
-) -> Space:
-    """The space that the configuration asks for, over (n_users, n_items) positives.
+) -> Start:
+    """The start that the configuration asks for, over (n_users, n_items) positives.
 
-    judge: how good a space is on validation data, higher is better; it chooses how strongly the closed-form
-    start is regularised, which differs most between data sets.
+    judge: how good a space is on validation data, higher is better. Unless the configuration says how strongly
+    the closed-form start is regularised, it chooses: nothing else differs as much between data sets.
     """
     seed = int(rng.integers(2**62))
     n_users, n_items = positives.shape
     if config.start == "random" or config.radius is None or config.dim == 1:
-        return Space.random(n_users, n_items, config.dim, config.radius, torch.Generator().manual_seed(seed))
-    candidates = REGULARIZATIONS if judge else (REGULARIZATION,)
-    spaces = (_closed_form(positives, config.dim, config.radius, strength, seed) for strength in candidates)
-    return max(spaces, key=judge) if judge else next(spaces)
+        generator = torch.Generator().manual_seed(seed)
+        return Start(Space.random(n_users, n_items, config.dim, config.radius, generator))
+    strengths = REGULARIZATIONS if judge else (REGULARIZATION,)
+    if config.regularization is not None:
+        strengths = (config.regularization,)
+    starts = [
+        Start(_closed_form(positives, config.dim, config.radius, strength, seed), strength)
+        for strength in strengths
+    ]
+    return max(starts, key=lambda start: judge(start.space)) if judge and len(starts) > 1 else starts[0]
 
 
 def _closed_form(positives: csr_array, dim: int, radius: float, regularization: float, seed: int) -> Space:

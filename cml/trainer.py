@@ -48,6 +48,7 @@ class Fit:
     history: list[Epoch]
     best_epoch: int
     stopped: str  # "done", "early" or "interrupted"
+    regularization: float | None = None  # of the closed-form start, as chosen; None for any other start
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -93,7 +94,7 @@ def fit(
         raise TrainingError(
             "training was interrupted before its first epoch ended; there is no model to keep"
         )
-    return Fit(progress.best.to("cpu"), progress.history, progress.best_epoch, stopped)
+    return Fit(progress.best.to("cpu"), progress.history, progress.best_epoch, stopped, plan.regularization)
 
 
 def _one_epoch(plan: Plan, progress: Progress, config: RunConfig, validate: Validate | None) -> None:

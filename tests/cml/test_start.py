@@ -69,7 +69,7 @@ def test_a_user_without_pairs_starts_at_the_centre():
 
 def test_the_start_already_knows_two_tastes():
     train, held_out = two_tastes()
-    space = starting_space(train.positives(), ModelConfig(dim=6), np.random.default_rng(0))
+    space = starting_space(train.positives(), ModelConfig(dim=6), np.random.default_rng(0)).space
     distances = torch.cdist(space.users, space.items)
     own = distances[held_out.user_rows, held_out.item_rows]
     foreign = distances[held_out.user_rows, held_out.item_rows ^ 1]  # the neighbour of the other taste
@@ -86,7 +86,17 @@ def test_validation_chooses_the_strength_of_the_start():
 
     chosen = starting_space(train.positives(), ModelConfig(dim=4), np.random.default_rng(0), judge)
     assert len(seen) == len(REGULARIZATIONS)
-    assert chosen is seen[1]
+    assert chosen.space is seen[1]
+    assert chosen.regularization == REGULARIZATIONS[1]
+
+
+def test_a_given_strength_is_not_chosen_again():
+    train, _ = two_tastes()
+    config = ModelConfig(dim=4, regularization=0.3)
+    start = starting_space(
+        train.positives(), config, np.random.default_rng(0), lambda _: pytest.fail("asked")
+    )
+    assert start.regularization == 0.3
 
 
 def test_a_random_start_is_what_is_asked_for():
@@ -95,5 +105,5 @@ def test_a_random_start_is_what_is_asked_for():
         starting_space(positives, ModelConfig(dim=4, start="random"), np.random.default_rng(s))
         for s in (0, 0, 1)
     ]
-    assert torch.equal(spaces[0].users, spaces[1].users)
-    assert not torch.equal(spaces[0].users, spaces[2].users)
+    assert torch.equal(spaces[0].space.users, spaces[1].space.users)
+    assert not torch.equal(spaces[0].space.users, spaces[2].space.users)
