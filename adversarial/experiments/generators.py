@@ -102,8 +102,8 @@ def text(result: Result) -> str:
     return (
         f"Every method gets the same networks, batches and {steps:,} generator steps; crosses are the centres of "
         "the real modes, and a mode counts as covered from a fifth of its fair share of samples on. The curves "
-        f"are exact Wasserstein distances between {size:,} generated and {size:,} real points; the dotted line is what two sets of real data "
-        "have between them. At the end: " + " ".join(sentences)
+        f"are exact Wasserstein distances between {size:,} generated and {size:,} real points; the dotted "
+        "line is what two sets of real data have between them. At the end: " + " ".join(sentences)
     )
 
 
