@@ -40,6 +40,13 @@ def test_batches_of_users_never_split_a_user():
     assert sorted(user for part in owners for user in part) == list(range(WORLD.n_users))
 
 
+def test_visits_deal_a_users_positives_into_parts():
+    batches = list(batches_of_users(POSITIVES, 10_000, np.random.default_rng(0), visits=3))
+    assert len(batches) == 3
+    assert all(len(batch.users) > WORLD.n_users / 2 for batch in batches)
+    assert all(len(batch.liked) < POSITIVES.nnz / 2 for batch in batches)
+
+
 @pytest.mark.parametrize(
     "negatives", [SharedPool(10, INTERACTED), SharedPool(25, INTERACTED), PerPair(9, INTERACTED)]
 )
