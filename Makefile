@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: demo test check serve bench clean
+.PHONY: demo test check serve bench docker-test lock clean
 
 demo: $(READY)
 	$(BIN)/cml demo $(DEMO_ARGS)
@@ -27,6 +27,18 @@ serve: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Builds both images and runs them for real, so it wants a Docker engine and does not skip without one.
+docker-test: $(READY)
+	CML_REQUIRE_SERVICES=1 $(BIN)/python -m pytest tests/docker $(TEST_ARGS)
+
+# What the service image installs, with hashes. Run it after a change of constraints.txt; needs `uv`.
+LOCK := uv pip compile --quiet --generate-hashes --no-annotate --no-header --python-version 3.11
+lock:
+	{ echo "# Made by \`make lock\` from pyproject.toml and constraints.txt. Installed with --require-hashes."; \
+	  $(LOCK) --python-platform linux --constraint constraints.txt pyproject.toml; } > docker/service.lock
+	{ echo "# Made by \`make lock\`: what builds our own wheel."; \
+	  echo "setuptools>=77" | $(LOCK) -; } > docker/build.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
