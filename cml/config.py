@@ -92,9 +92,7 @@ class TrainConfig(Section):
     user_power: Share = 0.25  # a user's pairs weigh likes ** -power; 1: users are equal
     covariance: NonNegativeFloat = 0.0  # weight of [CML-4]
     batch: Literal["users", "pairs"] = "users"  # a step takes whole users, or random pairs
-    visits: PositiveInt | None = (
-        None  # parts that a user's positives are dealt into, with "users"; None: by the data's size
-    )
+    visits: PositiveInt | None = None  # parts that users' positives are dealt into; None: by the data's size
     batch_size: PositiveInt = 8192  # positives in a step
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     learning_rate: PositiveFloat = 0.05  # of items
