@@ -7,18 +7,21 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from cml.durable import replace_file
+from cml.arrays import write_arrays
+from cml.durable import staged_directory, sync_directory
 from cml.errors import TrainingError
 from cml.history import Epoch
 from cml.plan import Plan
 from cml.space import Space
 from cml.trainer import Progress
 
-FORMAT = "1"
+FORMAT = "2"
+STATE = "state"  # JSON as bytes; the other arrays are tensors
 
 
 @dataclass
@@ -39,8 +42,12 @@ class Checkpoint:
         now = time.monotonic()
         if now - self._written < self.pause:
             return
-        metadata = {"format": FORMAT, "run": self.run, "state": json.dumps(_state(plan, progress))}
-        replace_file(self.path, save(_tensors(plan, progress), metadata))
+        state = {"format": FORMAT, "run": self.run} | _state(plan, progress)
+        arrays = _arrays(plan, progress) | {STATE: np.frombuffer(json.dumps(state).encode(), np.uint8)}
+        with staged_directory(self.path.parent) as staging:
+            write_arrays(staging / self.path.name, arrays)  # from where they are: the tables may be large
+            (staging / self.path.name).rename(self.path)
+        sync_directory(self.path.parent)
         self._written = time.monotonic()
 
     def resume(self, plan: Plan) -> Progress:
@@ -52,23 +59,21 @@ class Checkpoint:
             return Progress()
         try:
             with safe_open(self.path, "pt", device=str(plan.space.users.device)) as file:
-                metadata = file.metadata() or {}
-                self._require_own(metadata)
-                stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+                state = json.loads(file.get_tensor(STATE).cpu().numpy().tobytes())
+                self._require_own(state)
+                for name, tensor in _live(plan).items():
+                    tensor.copy_(file.get_tensor(name))
+                best = Space(file.get_tensor("best.users"), file.get_tensor("best.items"), plan.space.radius)
         except (SafetensorError, OSError) as error:
             raise TrainingError(
                 f"{self.path}: damaged checkpoint ({error}); delete it to start again"
             ) from None
-        for name, tensor in _live(plan).items():
-            tensor.copy_(stored[name])
-        state = json.loads(metadata["state"])
         plan.rng.bit_generator.state = state["rng"]
-        best = Space(stored["best.users"], stored["best.items"], plan.space.radius)
         history = [Epoch(**epoch) for epoch in state["history"]]
         return Progress(history, best, state["best_epoch"], state["best_value"])
 
-    def _require_own(self, metadata: dict[str, str]) -> None:
-        if metadata.get("format") != FORMAT or metadata.get("run") != self.run:
+    def _require_own(self, state: dict[str, object]) -> None:
+        if state["format"] != FORMAT or state["run"] != self.run:
             raise TrainingError(
                 f"{self.path}: this checkpoint comes from other data or settings; train without --resume, or with "
                 "what it was made with"
@@ -86,10 +91,10 @@ def _live(plan: Plan) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensors(plan: Plan, progress: Progress) -> dict[str, Tensor]:
+def _arrays(plan: Plan, progress: Progress) -> dict[str, NDArray]:
     assert progress.best is not None  # the first epoch is always the best so far
     best = {"best.users": progress.best.users, "best.items": progress.best.items}
-    return {name: tensor.contiguous() for name, tensor in (_live(plan) | best).items()}
+    return {name: tensor.cpu().numpy() for name, tensor in (_live(plan) | best).items()}
 
 
 def _state(plan: Plan, progress: Progress) -> dict[str, object]:

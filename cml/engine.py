@@ -17,6 +17,7 @@ from cml.gradients import SquaredDistances
 from cml.losses import covariance_penalty
 from cml.objectives import Objective
 from cml.optimizers import RowOptimizer
+from cml.profiling import DISTANCES, DRAWING, GRADIENTS, MOVING, OFF, Profile
 from cml.sampling import Batch, Negatives
 from cml.space import Space
 
@@ -54,35 +55,40 @@ class Engine:
     covariance: float = 0.0  # weight of [CML-4], times the positives of a step
     margin: float = 0.0  # of the impostor share
     analytic: bool = True
+    profile: Profile = OFF
 
     def step(self, batch: Batch, negatives: Negatives, weights: Tensor, scale: float = 1.0) -> StepReport:
         """Move the vectors that the batch touches. weights: (batch,). scale: of the learning rate."""
         gradients = self.gradients(batch, negatives, weights)
-        self.user_optimizer.step(gradients.users, gradients.by_users, scale)
-        self.item_optimizer.step(gradients.items, gradients.by_items, scale)
+        with self.profile.stage(MOVING):
+            self.user_optimizer.step(gradients.users, gradients.by_users, scale)
+            self.item_optimizer.step(gradients.items, gradients.by_items, scale)
         return gradients.report
 
     def gradients(self, batch: Batch, negatives: Negatives, weights: Tensor) -> Gradients:
         """Gradients of `sum(weights * loss) + covariance * positives * penalty`; nothing is moved."""
-        view = _View.of(self.space, batch, negatives)
+        with self.profile.stage(DRAWING):
+            view = _View.of(self.space, batch, negatives)
         if self.analytic and self.objective.gradient is not None:
             return self._analytic(view, weights)
         return self._autograd(view, weights)
 
     def _analytic(self, view: _View, weights: Tensor) -> Gradients:
-        users, items = self.space.users[view.users], self.space.items[view.items]
-        gap = users[view.owner] - items[view.liked]
-        d_neg = view.negative_distances(users, items).index_put_(view.masked, view.infinity)
-        d_pos = gap.square().sum(1)
-        impostor_share = _impostor_share(d_pos, d_neg, view, self.margin)  # first: d_neg may be overwritten
-        distances = SquaredDistances(d_pos, d_neg, view.row_of_pair, view.drawn, view.n_eligible)
         assert self.objective.gradient is not None
-        slopes = self.objective.gradient(distances, weights)
-        by_users, by_items = view.negative_gradients(users, items, slopes.negative)
-        by_positive = 2 * slopes.positive[:, None] * gap
-        by_users.index_add_(0, view.owner, by_positive)
-        by_items.index_add_(0, view.liked, by_positive, alpha=-1)
-        penalty = self._add_covariance(users, items, by_users, by_items, len(weights))
+        with self.profile.stage(DISTANCES):
+            users, items = self.space.users[view.users], self.space.items[view.items]
+            gap = users[view.owner] - items[view.liked]
+            d_neg = view.negative_distances(users, items).index_put_(view.masked, view.infinity)
+            d_pos = gap.square().sum(1)
+            impostor_share = _impostor_share(d_pos, d_neg, view, self.margin)  # d_neg may be overwritten next
+            distances = SquaredDistances(d_pos, d_neg, view.row_of_pair, view.drawn, view.n_eligible)
+            slopes = self.objective.gradient(distances, weights)
+        with self.profile.stage(GRADIENTS):
+            by_users, by_items = view.negative_gradients(users, items, slopes.negative)
+            by_positive = 2 * slopes.positive[:, None] * gap
+            by_users.index_add_(0, view.owner, by_positive)
+            by_items.index_add_(0, view.liked, by_positive, alpha=-1)
+            penalty = self._add_covariance(users, items, by_users, by_items, len(weights))
         report = StepReport(slopes.loss, penalty, impostor_share)
         return Gradients(view.users, by_users, view.items, by_items, report)
 
@@ -100,21 +106,23 @@ class Engine:
         return float(off_diagonal.square().sum() / len(points))
 
     def _autograd(self, view: _View, weights: Tensor) -> Gradients:
-        users = self.space.users[view.users].requires_grad_()
-        items = self.space.items[view.items].requires_grad_()
-        d_pos = (users[view.owner] - items[view.liked]).square().sum(1)
-        rows = view.row_of_pair
-        d_neg = view.negative_distances(users, items)
-        bounded = d_neg.detach().index_put(view.masked, view.infinity)
-        impostor_share = _impostor_share(d_pos.detach(), bounded, view, self.margin)
-        eligible = torch.ones(view.shape, dtype=torch.bool, device=users.device)
-        eligible.index_put_(view.masked, torch.tensor(False, device=users.device))
-        loss = self.objective.row_loss(d_pos, d_neg[rows], eligible[rows], view.n_eligible[rows])
-        total = (loss * weights).sum()
-        penalty = covariance_penalty(torch.cat([users, items])) if self.covariance else torch.zeros(())
-        by_users, by_items = torch.autograd.grad(
-            total + self.covariance * len(weights) * penalty, (users, items)
-        )
+        with self.profile.stage(DISTANCES):
+            users = self.space.users[view.users].requires_grad_()
+            items = self.space.items[view.items].requires_grad_()
+            d_pos = (users[view.owner] - items[view.liked]).square().sum(1)
+            rows = view.row_of_pair
+            d_neg = view.negative_distances(users, items)
+            bounded = d_neg.detach().index_put(view.masked, view.infinity)
+            impostor_share = _impostor_share(d_pos.detach(), bounded, view, self.margin)
+            eligible = torch.ones(view.shape, dtype=torch.bool, device=users.device)
+            eligible.index_put_(view.masked, torch.tensor(False, device=users.device))
+            loss = self.objective.row_loss(d_pos, d_neg[rows], eligible[rows], view.n_eligible[rows])
+        with self.profile.stage(GRADIENTS):
+            total = (loss * weights).sum()
+            penalty = covariance_penalty(torch.cat([users, items])) if self.covariance else torch.zeros(())
+            by_users, by_items = torch.autograd.grad(
+                total + self.covariance * len(weights) * penalty, (users, items)
+            )
         report = StepReport(loss.detach(), float(penalty.detach()), impostor_share)
         return Gradients(view.users, by_users, view.items, by_items, report)
 

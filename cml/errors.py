@@ -31,6 +31,10 @@ class TrainingError(CmlError):
     """Training cannot go on: diverged, nothing to learn from, or an unusable checkpoint."""
 
 
+class NothingLearnedError(TrainingError):
+    """Training was interrupted before there was a model to keep."""
+
+
 class QueryError(CmlError):
     """A request for a list cannot be understood: unknown column, malformed condition, impossible length."""
 

@@ -18,6 +18,7 @@ from cml.engine import Engine
 from cml.errors import TrainingError
 from cml.objectives import make_objective
 from cml.optimizers import OPTIMIZERS
+from cml.profiling import OFF, Profile
 from cml.rules import resolved
 from cml.sampling import (
     Batch,
@@ -47,8 +48,15 @@ class Plan:
     user_weights: NDArray[np.float32]  # (n_users,)
 
     @classmethod
-    def of(cls, train: Dataset, config: RunConfig, start: Space | None, judge: Judge | None = None) -> Plan:
-        """A plan from `start`, else from where the configuration and `judge` say, see `cml.start`.
+    def of(
+        cls,
+        train: Dataset,
+        config: RunConfig,
+        start: Space | None,
+        judge: Judge | None = None,
+        profile: Profile = OFF,
+    ) -> Plan:
+        """A plan from a copy of `start`, else from where the configuration and `judge` say, see `cml.start`.
 
         Raises TrainingError when there is nothing to learn from.
         """
@@ -56,12 +64,16 @@ class Plan:
         if not positives.nnz:
             raise TrainingError("no liked pair to learn from; check data.like_threshold and the file")
         settings = resolved(config, *positives.shape, positives.nnz).train
-        begin = Start(start) if start else starting_space(positives, config.model, config.rng("start"), judge)
-        space = begin.space.copy().to(config.device)
+        begin = (
+            Start(start.copy())
+            if start
+            else starting_space(positives, config.model, config.rng("start"), judge)
+        )
+        space = begin.space.to(config.device)
         optimizer = OPTIMIZERS[settings.optimizer]
         rng = config.rng("steps")
         make = (
-            partial(batches_of_users, visits=settings.visits)
+            partial(batches_of_users, visits=settings.visits or 1)
             if settings.batch == "users"
             else batches_of_pairs
         )
@@ -76,6 +88,7 @@ class Plan:
                 covariance=settings.covariance,
                 margin=0.0 if settings.loss == "smooth-warp" else settings.margin,
                 analytic=settings.gradient == "analytic",
+                profile=profile,
             ),
             negatives=_negatives(train, settings),
             rng=rng,

@@ -43,3 +43,8 @@ class Space:
     def copy(self) -> Space:
         """A space with tables of its own."""
         return Space(self.users.clone(), self.items.clone(), self.radius)
+
+    def overwrite(self, other: Space) -> None:
+        """Take over the vectors of a space of the same shape, in place."""
+        self.users.copy_(other.users)
+        self.items.copy_(other.items)

@@ -45,11 +45,11 @@ def starting_space(
     strengths = REGULARIZATIONS if judge else (REGULARIZATION,)
     if config.regularization is not None:
         strengths = (config.regularization,)
-    starts = [
+    starts = (  # one after the other: only the best so far is held
         Start(_closed_form(positives, config.dim, config.radius, strength, seed), strength)
         for strength in strengths
-    ]
-    return max(starts, key=lambda start: judge(start.space)) if judge and len(starts) > 1 else starts[0]
+    )
+    return max(starts, key=lambda start: judge(start.space)) if judge and len(strengths) > 1 else next(starts)
 
 
 def _closed_form(positives: csr_array, dim: int, radius: float, regularization: float, seed: int) -> Space:

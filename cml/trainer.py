@@ -11,9 +11,10 @@ import numpy as np
 
 from cml.config import RunConfig
 from cml.dataset import Dataset
-from cml.errors import TrainingError
+from cml.errors import NothingLearnedError, TrainingError
 from cml.history import Epoch, shape_of
 from cml.plan import Plan
+from cml.profiling import DRAWING, OFF, START, VALIDATION, Profile
 from cml.space import Space
 
 Validate = Callable[[Space], dict[str, float]]
@@ -38,6 +39,14 @@ class Progress:
     def seconds(self) -> float:
         """Spent in training steps."""
         return sum(epoch.seconds for epoch in self.history)
+
+    def keep(self, space: Space, value: float) -> None:
+        """Remember a copy of the space as the best one, in the place of the last."""
+        if self.best is None:
+            self.best = space.copy()
+        else:
+            self.best.overwrite(space)
+        self.best_value, self.best_epoch = value, self.epoch
 
 
 @dataclass(frozen=True)
@@ -66,43 +75,51 @@ def fit(
     listen: Listener = lambda _: None,
     save: Callable[[Plan, Progress], None] = lambda *_: None,
     resume: Callable[[Plan], Progress] = lambda _: Progress(),
+    enough: Callable[[Progress], bool] = lambda _: False,
+    profile: Profile = OFF,
 ) -> Fit:
     """Learn a metric space from the liked pairs of `train`, by the CML objective [CML-5].
 
     start: where to begin; None: as `config.model.start` says, with a little help of `validate`. epochs: how many;
     None: `config.train.epochs`, over which the learning rate's schedule runs in any case. validate: metrics of a
     space, higher is better, of which `config.train.metric` chooses the epoch; without it the last epoch counts
-    and nothing stops early. listen: told of each epoch. save, resume: see `cml.checkpoint`. Ctrl-C ends training
+    and nothing stops early. listen: told of each epoch. save, resume: see `cml.checkpoint`. enough: asked after
+    each epoch whether to stop early for another reason. profile: told where the time goes. Ctrl-C ends training
     with the best space so far. Raises TrainingError when there is nothing to learn from or the loss is no longer
-    finite.
+    finite, NothingLearnedError when Ctrl-C came before the first epoch ended.
     """
     judge = (lambda space: validate(space)[config.train.metric]) if validate else None
-    plan = Plan.of(train, config, start, judge)
+    with profile.stage(START):
+        plan = Plan.of(train, config, start, judge, profile)
     progress = resume(plan)
-    stopped = "done"
+    stopped, allowed = "done", epochs or config.train.epochs
     try:
-        while progress.epoch < (epochs or config.train.epochs):
-            if validate and progress.epoch - progress.best_epoch >= config.train.patience:
+        while progress.epoch < allowed:
+            impatient = validate and progress.epoch - progress.best_epoch >= config.train.patience
+            if progress.epoch and (impatient or enough(progress)):
                 stopped = "early"
                 break
-            _one_epoch(plan, progress, config, validate)
+            _one_epoch(plan, progress, config, validate, profile)
             save(plan, progress)
             listen(progress.history[-1])
     except KeyboardInterrupt:
         stopped = "interrupted"
     if progress.best is None:
-        raise TrainingError(
+        raise NothingLearnedError(
             "training was interrupted before its first epoch ended; there is no model to keep"
         )
     return Fit(progress.best.to("cpu"), progress.history, progress.best_epoch, stopped, plan.regularization)
 
 
-def _one_epoch(plan: Plan, progress: Progress, config: RunConfig, validate: Validate | None) -> None:
+def _one_epoch(
+    plan: Plan, progress: Progress, config: RunConfig, validate: Validate | None, profile: Profile
+) -> None:
     started = time.perf_counter()
     scale = plan.schedule(progress.epoch)
-    loss, impostor_share = _steps(plan, scale)
+    loss, impostor_share = _steps(plan, scale, profile)
     trained = time.perf_counter()
-    metrics = validate(plan.space) if validate else {}
+    with profile.stage(VALIDATION):
+        metrics = validate(plan.space) if validate else {}
     epoch = Epoch(
         number=progress.epoch + 1,
         loss=loss,
@@ -116,15 +133,16 @@ def _one_epoch(plan: Plan, progress: Progress, config: RunConfig, validate: Vali
     progress.history.append(epoch)
     value = metrics[config.train.metric] if validate else float(epoch.number)
     if value > progress.best_value:
-        progress.best, progress.best_value, progress.best_epoch = plan.space.copy(), value, epoch.number
+        progress.keep(plan.space, value)
 
 
-def _steps(plan: Plan, scale: float) -> tuple[float, float]:
+def _steps(plan: Plan, scale: float, profile: Profile) -> tuple[float, float]:
     """Take every step of an epoch: (weighted mean loss, impostor share)."""
     total, weight, shares = 0.0, 0.0, []
-    for batch in plan.batches():
-        negatives = plan.negatives.draw(batch, plan.rng)
-        weights = plan.weights(batch)
+    for batch in profile.each(DRAWING, plan.batches()):
+        with profile.stage(DRAWING):
+            negatives = plan.negatives.draw(batch, plan.rng)
+            weights = plan.weights(batch)
         report = plan.engine.step(batch, negatives, weights, scale)
         shares.append(report.impostor_share)
         total += (
