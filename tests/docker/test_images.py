@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from tests.contracts.documents import REPOSITORY
 from tests.docker.engine import BUILD_SECONDS, SERVICE, TRAINER, docker, inspect
+from tests.docker.test_files import locked, project
 
 pytestmark = [
     pytest.mark.docker,
@@ -30,6 +32,16 @@ def test_the_service_image_is_below_400_megabytes():
 def test_the_trainer_image_has_every_command():
     said = docker("run", "--rm", TRAINER, "cml", "train", "--help").stdout
     assert "--train" in said
+
+
+def test_the_bill_of_materials_of_the_service_is_what_the_lock_says_and_our_package():
+    script = (REPOSITORY / "docker" / "sbom.py").read_text(encoding="utf-8")
+    bill = json.loads(docker("run", "--rm", SERVICE, "python", "-c", script).stdout)
+    urls = {part["purl"] for part in bill["components"]}
+    ours = f"pkg:pypi/cml-recommender@{project()['version']}"
+    expected = {f"pkg:pypi/{name}@{version}" for name, version in locked().items()} | {ours}
+    assert {url for url in urls if url.startswith("pkg:pypi/")} == expected
+    assert any(url.startswith("pkg:deb/debian/base-files@") for url in urls)
 
 
 @pytest.mark.parametrize("image", [SERVICE, TRAINER])
