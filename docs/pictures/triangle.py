@@ -1,6 +1,6 @@
 """Draws triangle.svg: what liking the same item implies under the inner product, and under a metric.
 
-    python docs/pictures/triangle.py
+python docs/pictures/triangle.py
 """
 
 from __future__ import annotations

@@ -69,6 +69,4 @@ def code_blocks(text: str, language: str) -> list[str]:
 def table_rows(text: str) -> list[list[str]]:
     """The cells of every table row, header and ruler included; an escaped bar does not separate."""
     rows = (line.strip() for line in text.splitlines() if line.lstrip().startswith("|"))
-    return [
-        [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows
-    ]
+    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
