@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -27,16 +28,21 @@ def trained(
     command = [sys.executable, "-m", "cml", "train", "--json", "--out", str(run)]
     files = ["--train", str(parts.files["train"]), "--valid", str(parts.files["valid"])]
     options = ["--seed", str(seed), "--threads", str(threads), *arguments]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _children_cpu_seconds()
     done = subprocess.run([*command, *files, *options], check=True, stdout=subprocess.PIPE, text=True)
+    seconds, cpu_seconds = time.perf_counter() - started, _children_cpu_seconds() - before
     said = json.loads(done.stdout)
     users, items = vectors(run, parts)
 
     def lists(held_out: HeldOut, k: int) -> NDArray[np.int32]:
         return top_unseen(users[held_out.user_rows], items, held_out.seen, k, threads=threads)
 
-    seconds = time.perf_counter() - started
-    return Fitted(lists, said["best_epoch"], seconds, float("nan")), said
+    return Fitted(lists, said["best_epoch"], seconds, cpu_seconds), said
+
+
+def _children_cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def vectors(run: Path, parts: Parts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -27,7 +27,7 @@ def peer(
     seed: int = 0,
     limit: float = float("inf"),
 ) -> Iterator[Fitted]:
-    """The model after each of `epochs` (fewer if `limit` seconds of fitting are over), in order.
+    """The model after each of `epochs` (fewer if `limit` CPU seconds of fitting are over), in order.
 
     Raises CalledProcessError when the peer fails; what it said stands on standard error.
     """

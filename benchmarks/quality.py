@@ -108,6 +108,7 @@ def _peer_row(
         "settings": dict(chosen),
         "epoch": best.epoch,
         "fit_seconds": round(best.seconds, 2),
+        "fit_cpu_seconds": round(best.cpu_seconds, 2),
         "trials": trials,
         "test": _rounded(tests[name].metrics()),
     }
@@ -157,6 +158,7 @@ def _our_row(
         "epoch": said["best_epoch"],
         "fit_seconds": round(said["training_seconds"], 2),
         "command_seconds": round(said["seconds"], 2),
+        "command_cpu_seconds": round(model.cpu_seconds, 2),
         "test": _rounded({key: mean(run[key] for run in runs) for key in runs[0]}),
         "seed_spread": _rounded({key: stdev([run[key] for run in runs]) for key in COMPARED})
         if len(runs) > 1
@@ -191,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split-seed", type=int, default=0, help="of parts that the set does not bring")
     parser.add_argument("--models", nargs="*", default=[*OWN_GRIDS, *PEER_GRIDS], help="peers to fit")
     parser.add_argument("--configurations", type=int, default=3, help="tried for each peer")
-    parser.add_argument("--fit-limit", type=float, default=600.0, help="seconds of fitting in one trial")
+    parser.add_argument("--fit-limit", type=float, default=600.0, help="CPU seconds of fitting in one trial")
     parser.add_argument("--seeds", type=int, default=3, help="of ours")
     parser.add_argument(
         "--ours", type=shlex.split, default=[], help="more arguments for `cml train`, in quotes"

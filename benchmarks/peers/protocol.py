@@ -33,7 +33,7 @@ class Job:
     epochs: Sequence[int]  # after which vectors are saved, ascending; the last one ends the fit
     threads: int
     seed: int
-    limit: float  # seconds of fitting after which no further epoch begins
+    limit: float  # CPU seconds of fitting after which no further epoch begins: a busy machine takes none away
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
@@ -63,7 +63,7 @@ class Recorder:
         wall, cpu = self._started
         self.seconds.append(time.perf_counter() - wall)
         self.cpu_seconds.append(time.process_time() - cpu)
-        late = sum(self.seconds) >= self.job.limit
+        late = sum(self.cpu_seconds) >= self.job.limit
         if len(self.seconds) in self.job.epochs or late:
             users, items = vectors()
             np.savez(vectors_path(Path(self.job.out), len(self.seconds)), users=users, items=items)
