@@ -5,6 +5,7 @@ A run is described by defaults, then a TOML file, then `--set key=value`; unknow
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
@@ -15,6 +16,7 @@ from zlib import crc32
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -29,11 +31,22 @@ from cml.errors import ConfigError
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+_METRICS = ("recall", "precision", "hit_rate", "ndcg", "map", "mrr")  # of cml.metrics, which needs scipy
+
+
+def _metric_name(name: str) -> str:
+    if not re.fullmatch(rf"({'|'.join(_METRICS)})@[1-9][0-9]{{0,5}}", name):
+        raise ValueError(f"expected one of {', '.join(_METRICS)} followed by @k, for example ndcg@10")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_metric_name)]
+
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and strict about unknown keys."""
+    """Base of all sections: immutable, strict about unknown keys, and without infinity, which JSON cannot hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -62,7 +75,7 @@ class SplitConfig(Section):
 class ModelConfig(Section):
     """The shape of the metric space, and where training starts in it."""
 
-    dim: PositiveInt = 256
+    dim: Annotated[int, Field(gt=0, le=16_384)] = 256
     radius: PositiveFloat | None = 1.0  # of the ball that holds every vector [CML-5]; None: unconstrained
     start: Literal["als", "random"] = "als"  # als: a closed-form start, lifted exactly into the ball
     regularization: PositiveFloat | None = (
@@ -100,14 +113,14 @@ class TrainConfig(Section):
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # over the epochs allowed
     epochs: PositiveInt = 30
     patience: PositiveInt = 6  # validations without improvement before training stops
-    metric: str = "ndcg@10"  # validation metric that chooses the epoch
+    metric: MetricName = "ndcg@10"  # validation metric that chooses the epoch
     gradient: Literal["analytic", "autograd"] = "analytic"  # autograd: the slow, readable reference
 
 
 class PublishConfig(Section):
     """When a freshly trained model may replace the current one."""
 
-    metric: str = "ndcg@10"
+    metric: MetricName = "ndcg@10"
     tolerance: NonNegativeFloat = 0.02  # relative loss of the metric that still counts as "not worse"
 
 
@@ -119,7 +132,7 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     publish: PublishConfig = PublishConfig()
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     threads: PositiveInt | None = None  # None: all cores
     device: str = "cpu"
 
@@ -146,7 +159,9 @@ def load_config(
         if not separator:
             raise ConfigError(f"--set {override!r}: expected key=value, for example --set train.epochs=20")
         section, name = _resolve(key.strip())
-        (values.setdefault(section, {}) if section else values)[name] = _parse(text.strip())
+        place = values.setdefault(section, {}) if section else values
+        if isinstance(place, dict):  # a file may hold something else there, which validation refuses
+            place[name] = _parse(text.strip())
     values |= {name: value for name, value in top_level.items() if value is not None}
     try:
         return RunConfig.model_validate(values)
@@ -180,7 +195,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _resolve(key: str) -> tuple[str, str]:
     known = settings()
-    matches = [name for name in known if name == key or name.partition(".")[2] == key]
+    matches = [name for name in known if key in (name, name.rpartition(".")[2])]
     if len(matches) != 1:
         problem = f"stands for {' and '.join(matches)}; write one of them" if matches else "is not a setting"
         raise ConfigError(f"--set {key}: {key!r} {problem}; docs/configuration.md lists all settings")
