@@ -29,8 +29,8 @@ from benchmarks.records import RESULTS, birthplace, write_record
 from benchmarks.splits import Parts, missing, read_parts
 
 DIM, CHALLENGE_DIM = 64, 128
-OURS = (f"dim={DIM}", "pool=1024", "visits=1", "start=random", "epochs=40", "metric=recall@50")
-CHALLENGE = (f"dim={CHALLENGE_DIM}", "start=als", "regularization=0.02", "epochs=10", "metric=recall@50")
+OURS = (f"dim={DIM}", "pool=1024", "visits=1", "start=random", "epochs=40")
+CHALLENGE = (f"dim={CHALLENGE_DIM}", "start=als", "regularization=0.02", "epochs=10")
 
 
 @dataclass(frozen=True)
