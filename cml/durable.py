@@ -30,7 +30,10 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Give `path` this content in one step: a reader, or a crash, sees the old content or the new one."""
+    """Give `path` this content in one step: a reader, or a crash, sees the old content or the new one.
+
+    An OSError names the path, also where the disk is full.
+    """
     descriptor, name = tempfile.mkstemp(prefix=STAGING_PREFIX, dir=path.parent)
     staged = Path(name)
     try:
@@ -40,8 +43,10 @@ def replace_file(path: Path, content: bytes) -> None:
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         staged.rename(path)
-    except BaseException:
+    except BaseException as problem:
         staged.unlink(missing_ok=True)
+        if isinstance(problem, OSError):
+            raise OSError(problem.errno, problem.strerror, str(path)) from problem
         raise
     sync_directory(path.parent)
 

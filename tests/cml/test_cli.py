@@ -1,0 +1,51 @@
+"""The edge of the program: whatever goes wrong outside of it is told in one line, with an exit code."""
+
+import os
+
+import pytest
+
+from cml import cli, durable
+from cml.durable import replace_file
+
+
+def failing(monkeypatch, capsys, *arguments):
+    """What `cml ARGUMENTS` prints on standard error when it ends with 1."""
+    monkeypatch.setattr("sys.argv", ["cml", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 1
+    assert printed.out == ""
+    return printed.err
+
+
+def test_a_run_directory_that_cannot_be_made_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("user_id,item_id\nu,i\nv,j\n")
+    said = failing(monkeypatch, capsys, "train", "--train", pairs, "--out", pairs / "run", "--json")
+    assert said.startswith(f"error: {pairs / 'run'}: Not a directory; ")
+    assert said.count("\n") == 1
+
+
+def test_too_little_memory_is_told_in_one_line(monkeypatch, capsys):
+    def exhausted():
+        raise MemoryError("unable to allocate 109 TiB")
+
+    monkeypatch.setattr(cli, "cli", lambda **_: exhausted())
+    said = failing(monkeypatch, capsys)
+    assert said.startswith("error: out of memory: unable to allocate 109 TiB; ")
+
+
+def test_a_full_disk_leaves_the_old_file_and_names_its_path(tmp_path, monkeypatch):
+    path = tmp_path / "history.csv"
+    path.write_bytes(b"old")
+
+    def full(_descriptor):
+        raise OSError(28, os.strerror(28))  # as the kernel reports it: without a path
+
+    monkeypatch.setattr(durable.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as failed:
+        replace_file(path, b"new")
+    assert failed.value.filename == str(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
+    assert path.read_bytes() == b"old"
