@@ -62,7 +62,7 @@ class Manifest(Part):
     created_at: str  # ISO 8601, UTC
     counts: Counts
     dim: int
-    radius: float  # of the ball that holds every vector
+    radius: float | None  # of the ball that holds every vector; None: unconstrained
     list_length: int  # of each user's precomputed list
     config: dict[str, Any]
     data: dict[str, Any]

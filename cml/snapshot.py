@@ -130,9 +130,10 @@ class Snapshot:
         """Places users outside training."""
         config = self.artifact.config
         temperature = config.get("train", {}).get("temperature", TEMPERATURE)
-        return FoldIn(
-            self.artifact.item_vectors, temperature=temperature, radius=self.artifact.manifest.radius
-        )
+        items, radius = self.artifact.item_vectors, self.artifact.manifest.radius
+        if radius is None:  # no ball: strangers stay as near to the centre as the items do
+            radius = float(np.linalg.norm(items, axis=1).max())
+        return FoldIn(items, temperature=temperature, radius=radius)
 
     def order(self, name: str) -> Order:
         """The items in the order that is the same for everybody: `popular`, `trending` or `recent`.

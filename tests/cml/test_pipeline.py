@@ -11,6 +11,7 @@ from cml.artifact import load
 from cml.config import load_config
 from cml.errors import ConfigError, TrainingError
 from cml.pipeline import ARTIFACT, CHECKPOINT, HISTORY, train
+from cml.snapshot import Snapshot
 from cml.vocabulary import Vocabulary
 from tests.cml.training_worlds import dataset, two_tastes
 
@@ -37,6 +38,16 @@ def test_a_run_directory_holds_the_model_and_its_history(tmp_path, world):
     with (tmp_path / "run" / HISTORY).open() as file:
         assert len(list(csv.DictReader(file))) == len(run.fit.history)
     assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_a_model_without_a_ball_is_written_and_places_strangers(tmp_path, world):
+    data, _ = world
+    train(tmp_path / "run", data, load_config(overrides=(*SMALL, "epochs=2", "radius=none")))
+    model = load(tmp_path / "run" / ARTIFACT)
+    assert model.manifest.radius is None
+    longest = np.linalg.norm(model.item_vectors, axis=1).max()
+    point = Snapshot(model, "free").fold_in.point(np.array([0, 1]))
+    assert 0 < np.linalg.norm(point) <= longest * (1 + 1e-6)
 
 
 def test_without_a_refit_validation_pairs_are_not_learned_from(tmp_path, world):
