@@ -58,10 +58,12 @@ class Registry:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise RegistryError(
-                f"{self._pointer}: cannot be read: {error}; roll back to rewrite it"
-            ) from None
-        self.path(name)
+            raise RegistryError(f"{self._pointer}: cannot be read: {error}; {self._way_out()}") from None
+        try:
+            self.path(name)
+        except RegistryError:
+            problem = f"names {name!r}, which is no version here"
+            raise RegistryError(f"{self._pointer}: {problem}; {self._way_out()}") from None
         return name
 
     def path(self, version: str) -> Path:
@@ -140,10 +142,19 @@ class Registry:
         if keep < 1:
             raise RegistryError(f"keep = {keep}: at least one version must stay")
         with self._writing():
-            doomed = [name for name in self.versions()[:-keep] if name != self.current()]
+            current = self.current()
+            doomed = [name for name in self.versions()[:-keep] if name != current]
             for name in doomed:
                 self._remove(name)
         return doomed
+
+    def _way_out(self) -> str:
+        """What to do about a broken pointer."""
+        known = ", ".join(self.versions()[-3:]) or "none"
+        return (
+            f"make a version current with: cml models rollback --to VERSION --models {self.root} "
+            f"(the latest are: {known})"
+        )
 
     def _add(self, source: Path, raw: bytes, manifest: Manifest, digest: str) -> str:
         newest = self.versions()[-1:]

@@ -73,6 +73,8 @@ def show(version: str | None, models: Path, as_json: bool) -> None:
 def verify(version: str | None, models: Path, as_json: bool) -> None:
     """Check every byte of VERSION (default: of all); exits with 1 when a file is damaged."""
     registry = Registry(models)
+    if version:
+        registry.path(version)  # an unknown name is a mistake in the call, not a damaged version
     problems = {name: _problem(registry, name) for name in ([version] if version else registry.versions())}
     if as_json:
         print_json({"versions": [{"version": name, "problem": text} for name, text in problems.items()]})
@@ -107,7 +109,7 @@ def publish(run: Path, models: Path, inactive: bool, as_json: bool) -> None:
 def rollback(version: str | None, models: Path, as_json: bool) -> None:
     """Make an older version current again, after checking every byte of it."""
     registry = Registry(models)
-    before = registry.current()
+    before = _readable_current(registry) if version else registry.current()
     if version:
         registry.set_current(version)
     else:
@@ -139,6 +141,14 @@ def artifact_of(run: Path) -> Path:
         if (directory / MANIFEST).is_file():
             return directory
     raise ArtifactError(f"{run}: holds no artifact; make one with: cml train --train FILE --out {run}")
+
+
+def _readable_current(registry: Registry) -> str | None:
+    """The current version, None also where the pointer is broken: naming another one is how to mend it."""
+    try:
+        return registry.current()
+    except RegistryError:
+        return None
 
 
 def _summary(registry: Registry, name: str, current: str | None) -> dict[str, Any]:
