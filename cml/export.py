@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Unpack
@@ -28,7 +29,6 @@ def export_vectors(snapshot: Snapshot, directory: Path) -> dict[str, int]:
     Returns the number of rows by file name. Existing files are replaced. Raises ArtifactError.
     """
     parts = snapshot.artifact
-    directory.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, ids, vectors in (
         ("user", parts.users, parts.user_vectors),
@@ -84,6 +84,7 @@ def _list_tables(
         values = np.concatenate([_NONE, *(answer.values for answer in block)])
         near = np.repeat([answer.by_distance for answer in block], lengths).astype(bool)
         named = np.repeat(np.array(list(islice(users, len(block))), dtype=object), lengths)
+        strategies = np.repeat(np.array([answer.strategy for answer in block], dtype=object), lengths)
         yield pa.table(
             {
                 "user_id": pa.array(named, pa.string()),
@@ -91,7 +92,7 @@ def _list_tables(
                 "item_id": items.take(pa.array(rows)),
                 "distance": pa.array(values, pa.float32(), mask=~near),
                 "score": pa.array(values, pa.float64(), mask=near),
-                "strategy": pa.array(np.repeat([answer.strategy for answer in block], lengths), pa.string()),
+                "strategy": pa.array(strategies, pa.string()),
             }
         )
         if len(block) < _BLOCK:
@@ -104,6 +105,8 @@ def _provenance(snapshot: Snapshot) -> dict[str, str]:
 
 def _write(path: Path, tables: Iterator[pa.Table], metadata: dict[str, str]) -> int:
     """Write tables one after the other to a file that appears only when it is complete; returns its rows."""
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"{path}: is no regular file, which the export would replace; name another file")
     staged = path.with_name(f".{path.name}.part")
     n_rows = 0
     try:
@@ -117,5 +120,6 @@ def _write(path: Path, tables: Iterator[pa.Table], metadata: dict[str, str]) -> 
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        staged.unlink(missing_ok=True)
+        with suppress(OSError):  # what keeps it from being written keeps it from being there
+            staged.unlink(missing_ok=True)
     return n_rows

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -89,6 +90,17 @@ def test_rollback_and_back(models):
         call("models", "rollback", "--to", "000099-000000000000", "--models", models.root)
 
 
+def test_rollback_to_a_version_mends_a_broken_pointer(models):
+    first, second = models.versions()
+    for broken in (b"", b"000099-000000000000\n", b"../../etc\n", b"\xff"):
+        (models.root / "CURRENT").write_bytes(broken)
+        with pytest.raises(RegistryError, match=f"rollback --to VERSION.*{second}"):
+            call("models", "rollback", "--models", models.root)
+        told = call_json("models", "rollback", "--to", first, "--models", models.root)
+        assert told == {"version": first, "before": None}
+        assert models.current() == first
+
+
 def test_prune_removes_old_versions_but_not_the_current_one(models):
     first, second = models.versions()
     assert call("models", "prune", "--keep", 2, "--models", models.root)[0] == "nothing to remove\n"
@@ -108,6 +120,11 @@ def test_verify_names_the_damaged_file_and_exits_with_one(models):
     assert f"{broken}  {path}: damaged" in output
     assert f"{models.versions()[1]}  intact" in output
     assert call("models", "verify", models.versions()[1], "--models", models.root)[1] == 0
+
+
+def test_verify_of_an_unknown_version_is_an_error_not_a_finding(models):
+    with pytest.raises(RegistryError, match="no version 'nope'"):
+        call("models", "verify", "nope", "--models", models.root)
 
 
 def test_a_version_with_a_damaged_manifest_is_listed_with_its_problem(models):
@@ -199,3 +216,28 @@ def test_all_users_are_exported_by_default_and_no_part_file_stays(models, tmp_pa
     told = call_json("export", "recommendations", tmp_path / "out" / "all.parquet", "--models", models.root)
     assert told == {"users": 40, "rows": 800}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["all.parquet"]
+
+
+def test_vectors_cannot_be_exported_below_a_file(models, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ArtifactError, match="cannot be written: Not a directory"):
+        call("export", "vectors", file / "vectors", "--models", models.root)
+
+
+def test_an_export_never_replaces_what_is_no_regular_file(models, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ArtifactError, match="no regular file"):
+        call("export", "recommendations", pipe, "--models", models.root)
+    assert pipe.is_fifo()
+
+
+def test_nobody_to_export_for_is_an_empty_table(models, tmp_path):
+    (tmp_path / "users.txt").write_text("\n")
+    out = tmp_path / "lists.parquet"
+    told = call_json(
+        "export", "recommendations", out, "--models", models.root, "--users", tmp_path / "users.txt"
+    )
+    assert told == {"users": 0, "rows": 0}
+    assert pq.read_table(out).num_rows == 0
