@@ -101,7 +101,9 @@ class TrainConfig(Section):
     negatives: Literal["shared", "per-pair", "all"] = "shared"  # a pool a step, draws a positive, all items
     pool: PositiveInt = 16_384  # items in a shared pool; at most the catalogue
     draws: PositiveInt = 20  # negatives drawn for each positive with "per-pair"
-    popularity_power: NonNegativeFloat = 0.0  # negatives drawn in proportion to likes to this power
+    popularity_power: Annotated[float, Field(ge=0, le=10)] = (
+        0.0  # negatives drawn in proportion to likes to this power
+    )
     user_power: Share = 0.25  # a user's pairs weigh likes ** -power; 1: users are equal
     covariance: NonNegativeFloat = 0.0  # weight of [CML-4]
     batch: Literal["users", "pairs"] = "users"  # a step takes whole users, or random pairs

@@ -15,6 +15,7 @@ from cml.metrics import METRICS, cutoff
         ("covariance=nan", "train.covariance"),
         ("data.like_threshold=inf", "data.like_threshold"),
         ("dim=1000000000", "16384"),
+        ("popularity_power=500", "train.popularity_power"),
         ("seed=99999999999999999999999", "seed"),
         ("publish.metric=auc@10", "publish.metric.*for example ndcg@10"),
         ("train.metric=ndcg@²", "train.metric.*for example ndcg@10"),
