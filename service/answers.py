@@ -1,7 +1,7 @@
 """From a request's meaning to a list, as JSON.
 
 How a list is made is `cml.recommend`'s business. A method here looks at everything that may change (version,
-events, masks, experiment) at once and returns a job that only computes, so that may be on another thread.
+events, masks, experiment) before it waits for anything; what it then waits for only computes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,22 @@ import orjson
 
 from cml.errors import VocabularyError
 from cml.neighbours import similar_users, users_for_item
-from cml.recommend import Fallback, Recommendations, popular, recommend, recommend_session, similar_items
+from cml.recommend import (
+    PERSONAL,
+    Fallback,
+    Recommendations,
+    popular,
+    recommend,
+    recommend_session,
+    similar_items,
+)
 from service.asked import BatchRequest, ListOptions, SessionRequest
-from service.encoding import ListEncoder, closing, encode_users, opening
+from service.encoding import EncodedList, ListEncoder, encode_users
 from service.errors import Problem, invalid, unknown
 from service.live import Live
 from service.metrics import Metrics
 from service.pages import Page, Pages, refusals
+from service.ready import ReadyLists
 from service.settings import Settings
 from service.signals import Signals, from_events, from_request
 from service.store import SnapshotStore
@@ -47,6 +56,7 @@ class Answers:
         self._metrics = metrics
         self._pages = pages
         self._encoder = ListEncoder()
+        self._ready = ReadyLists()
         self._nonce = os.urandom(5).hex()
         self._counter = itertools.count(1)
         self._searcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
@@ -61,13 +71,15 @@ class Answers:
         """End the search thread."""
         self._searcher.shutdown()
 
-    def for_user(self, user_id: str, options: ListOptions) -> Job:
+    async def for_user(self, user_id: str, options: ListOptions) -> bytes:
         """The items nearest to a user; popular ones for a user of whom nothing is known."""
         page = self._pages.page(options, user_id)
         signals = self._stored_signals(user_id, page)
-        return lambda: self._encode(page, self._personal(page, user_id, signals), user_id)
+        if page.plain and not signals:
+            return self._published(page, user_id)
+        return await self.run(lambda: self._encode(page, self._personal(page, user_id, signals), user_id))
 
-    def for_session(self, request: SessionRequest) -> Job:
+    async def for_session(self, request: SessionRequest) -> bytes:
         """The items nearest to somebody known by likes and dislikes, and by history if they say who."""
         self._pages.require_short("liked", request.liked)
         self._pages.require_short("disliked", request.disliked)
@@ -76,10 +88,10 @@ class Answers:
         signals = from_request(request)
         if user_id is not None:
             signals = self._stored_signals(user_id, page) + signals
-        return lambda: self._encode(page, self._personal(page, user_id, signals), user_id)
+        return await self.run(lambda: self._encode(page, self._personal(page, user_id, signals), user_id))
 
-    def similar_items(self, item_id: str, options: ListOptions) -> Job:
-        """The items nearest to an item. The job raises Problem 404 for one that the version does not know."""
+    async def similar_items(self, item_id: str, options: ListOptions) -> bytes:
+        """The items nearest to an item. Raises Problem 404 for one that the version does not know."""
         page = self._pages.page(options)
 
         def job() -> bytes:
@@ -89,9 +101,9 @@ class Answers:
             except VocabularyError:
                 raise unknown("item", item_id) from None
 
-        return job
+        return await self.run(job)
 
-    def ranked(self, by: Fallback, options: ListOptions) -> Job:
+    async def ranked(self, by: Fallback, options: ListOptions) -> bytes:
         """The same list for everybody: popular, trending or recent."""
         page = self._pages.page(options)
 
@@ -99,10 +111,10 @@ class Answers:
             with refusals():
                 return self._encode(page, popular(page.snapshot, by=by, **page.asked))
 
-        return job
+        return await self.run(job)
 
-    def similar_users(self, user_id: str, k: int | None) -> Job:
-        """The users nearest to a user. The job raises Problem 404 for one that the version does not know."""
+    async def similar_users(self, user_id: str, k: int | None) -> bytes:
+        """The users nearest to a user. Raises Problem 404 for one that the version does not know."""
         snapshot, length = self._pages.shown(), self._pages.length(k)
 
         def job() -> bytes:
@@ -111,10 +123,10 @@ class Answers:
             except VocabularyError:
                 raise unknown("user", user_id) from None
 
-        return job
+        return await self.run(job)
 
-    def users_for_item(self, item_id: str, k: int | None) -> Job:
-        """The users nearest to an item who have not seen it. The job raises Problem 404 for no such item."""
+    async def users_for_item(self, item_id: str, k: int | None) -> bytes:
+        """The users nearest to an item who have not seen it. Raises Problem 404 for no such item."""
         snapshot, length = self._pages.shown(), self._pages.length(k)
 
         def job() -> bytes:
@@ -123,7 +135,7 @@ class Answers:
             except VocabularyError:
                 raise unknown("item", item_id) from None
 
-        return job
+        return await self.run(job)
 
     def batch(self, request: BatchRequest) -> AsyncIterator[bytes]:
         """A list for each user, one JSON line each. Raises Problem 422 before the first for a bad request."""
@@ -139,7 +151,7 @@ class Answers:
     async def _lines(self, user_ids: Sequence[str], options: ListOptions) -> AsyncIterator[bytes]:
         for number, user_id in enumerate(user_ids, start=1):
             try:
-                yield await self.run(self.for_user(user_id, options)) + b"\n"
+                yield await self.for_user(user_id, options) + b"\n"
             except Problem as problem:
                 error = orjson.loads(problem.body(""))
                 yield orjson.dumps({"user_id": user_id, "error": error}, option=orjson.OPT_APPEND_NEWLINE)
@@ -165,10 +177,26 @@ class Answers:
             one for one in events if known < one.sequence <= page.cursor.through and one.item_id in items
         )
 
+    def _published(self, page: Page, user_id: str) -> bytes:
+        """A user's list as it was published, without options: kept as bytes once it was made."""
+        key = user_id, page.k, page.variant
+        encoded = self._ready.find(page.snapshot, key)
+        if encoded is None:
+            answer = recommend(page.snapshot, user_id, **page.asked)
+            encoded = self._encoder.encode(page.snapshot, answer, user_id=user_id, variant=page.variant)
+            if answer.strategy == PERSONAL:  # lists of unknown users, of whom there is no end, are not kept
+                self._ready.keep(page.snapshot, key, encoded)
+        return self._finish(page, encoded)
+
     def _encode(self, page: Page, answer: Recommendations, user_id: str | None = None) -> bytes:
-        restricted = "where" in page.asked or "allow" in page.asked
-        self._metrics.answered(answer.strategy, page.variant, restricted)
-        recommendation_id = f"{answer.version}{page.mark}{self._nonce}{next(self._counter):x}"
-        head = opening(answer.version, answer.strategy, page.variant, recommendation_id, page.k, user_id)
-        tail = closing(answer.skipped, page.following(len(answer.rows), self._settings.max_depth))
-        return self._encoder.encode(page.snapshot, answer, head, tail, explained="because" in page.asked)
+        explained = "because" in page.asked
+        encoded = self._encoder.encode(
+            page.snapshot, answer, user_id=user_id, variant=page.variant, explained=explained
+        )
+        return self._finish(page, encoded)
+
+    def _finish(self, page: Page, encoded: EncodedList) -> bytes:
+        """Count the list and give it an id of its own."""
+        self._metrics.answered(encoded.strategy, page.variant, page.restricted)
+        recommendation_id = f"{page.snapshot.version}{page.mark}{self._nonce}{next(self._counter):x}"
+        return encoded.whole(recommendation_id, page.following(encoded.n_items, self._settings.max_depth))

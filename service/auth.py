@@ -23,7 +23,7 @@ READ, WRITE, ADMIN = "read", "write", "admin"
 SCOPES = (READ, WRITE, ADMIN)
 ANYONE = "anyone"  # the caller's name where no keys are in force
 
-_OPEN = ("/livez", "/readyz", "/startupz", "/", "/explorer", "/openapi.json", "/docs")
+_OPEN = frozenset(("/livez", "/readyz", "/startupz", "/", "/explorer", "/openapi.json", "/docs"))
 _log = logging.getLogger(__name__)
 _NOBODY = bytes(32)  # compared against when the id is unknown, so that both failures take the same steps
 

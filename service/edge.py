@@ -33,11 +33,13 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Shortcut = Callable[[Scope, bytes], Awaitable[tuple[str, bytes] | None]]
 
 UNMATCHED = "unmatched"  # the route label of requests that no route answers
+_INTERESTING = frozenset((b"authorization", b"x-request-id", b"content-length"))
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
+_JSON_HEADERS = [(b"content-type", b"application/json"), *_HEADERS]
 _GOOD_REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 _log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(send)
-        headers = _interesting(scope["headers"])
+        headers = {name: value for name, value in scope["headers"] if name in _INTERESTING}
         request_id = self._request_id(headers.get(b"x-request-id"))
         scope["request_id"] = exchange.request_id = request_id
         try:
@@ -171,9 +173,9 @@ class _Exchange:
     async def json(self, body: bytes) -> None:
         self.status = 200
         headers = [
-            (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
-            *self._extra(),
+            (b"x-request-id", self.request_id.encode("ascii")),
+            *_JSON_HEADERS,
         ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
@@ -208,11 +210,6 @@ def replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replayed
-
-
-def _interesting(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    wanted = (b"authorization", b"x-request-id", b"content-length")
-    return {name: value for name, value in headers if name in wanted}
 
 
 def _too_slow(seconds: float) -> Problem:

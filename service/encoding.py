@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +17,20 @@ from cml.snapshot import Snapshot
 _MOST_FRAGMENTS = 200_000  # items kept encoded per version; beyond it all are forgotten and encoded again
 
 
+class EncodedList(NamedTuple):
+    """A list as JSON, but for what is new in each answer: its own id and the cursor of the next page."""
+
+    before_id: bytes
+    after_id: bytes
+    strategy: str
+    n_items: int
+
+    def whole(self, recommendation_id: str, next_cursor: str | None) -> bytes:
+        """The list's JSON. Neither text has characters that JSON would escape."""
+        following = b"null" if next_cursor is None else b'"%b"' % next_cursor.encode()
+        return b"%b%b%b%b}" % (self.before_id, recommendation_id.encode(), self.after_id, following)
+
+
 class ListEncoder:
     """Encodes lists; the fields and their meaning are those of `service.schemas.ItemList`."""
 
@@ -24,57 +38,51 @@ class ListEncoder:
         self._fragments: WeakKeyDictionary[Artifact, dict[int, bytes]] = WeakKeyDictionary()
 
     def encode(
-        self, snapshot: Snapshot, answer: Recommendations, head: bytes, tail: bytes, explained: bool = False
-    ) -> bytes:
-        """`head` + the items, `explained` with reasons, + `tail`: what `opening` and `closing` make."""
-        rows = answer.rows.tolist()
+        self,
+        snapshot: Snapshot,
+        answer: Recommendations,
+        *,
+        user_id: str | None = None,
+        variant: str | None = None,
+        explained: bool = False,
+    ) -> EncodedList:
+        """The list, `explained` with reasons, for a user and a variant of an experiment where there are."""
+        opened: dict[str, Any] = {} if user_id is None else {"user_id": user_id}
+        opened |= {"model_version": answer.version, "strategy": answer.strategy, "variant": variant}
+        items = b"},".join(self._items(snapshot, answer, explained)) + b"}" if len(answer.rows) else b""
+        skipped = orjson.dumps(answer.skipped)
+        return EncodedList(
+            orjson.dumps(opened)[:-1] + b',"recommendation_id":"',
+            b'","k":%d,"items":[%b],"skipped":%b,"next":' % (answer.k, items, skipped),
+            answer.strategy,
+            len(answer.rows),
+        )
+
+    def _items(self, snapshot: Snapshot, answer: Recommendations, explained: bool) -> list[bytes]:
+        """Each item's JSON up to its closing brace."""
+        fragments = self._fragments_of(snapshot, answer.rows.tolist())
+        numbers = _numbers(answer.values)
+        if not answer.by_distance:
+            return [b'%bnull,"score":%b' % pair for pair in zip(fragments, numbers, strict=True)]
+        if not explained:
+            return [b'%b%b,"score":null' % pair for pair in zip(fragments, numbers, strict=True)]
+        reasons = [_reasons(item.because) for item in answer.items]
+        return [
+            b'%b%b,"score":null,"because":%b' % parts
+            for parts in zip(fragments, numbers, reasons, strict=True)
+        ]
+
+    def _fragments_of(self, snapshot: Snapshot, rows: list[int]) -> list[bytes]:
         known = self._fragments.get(snapshot.artifact)
         if known is None:
             known = self._fragments[snapshot.artifact] = {}
-        try:
-            fragments = [known[row] for row in rows]
-        except KeyError:
-            fragments = self._complete(known, snapshot, rows)
-        numbers = _numbers(answer.values)
-        if not answer.by_distance:
-            parts = [b'%bnull,"score":%b' % pair for pair in zip(fragments, numbers, strict=True)]
-        elif not explained:
-            parts = [b'%b%b,"score":null' % pair for pair in zip(fragments, numbers, strict=True)]
-        else:
-            reasons = [_reasons(item.because) for item in answer.items]
-            parts = [
-                b'%b%b,"score":null,"because":%b' % parts
-                for parts in zip(fragments, numbers, reasons, strict=True)
-            ]
-        return b"%b%b}%b" % (head, b"},".join(parts), tail) if parts else head + tail
+        return [known.get(row) or self._add(known, snapshot, row) for row in rows]
 
-    def _complete(self, known: dict[int, bytes], snapshot: Snapshot, rows: list[int]) -> list[bytes]:
+    def _add(self, known: dict[int, bytes], snapshot: Snapshot, row: int) -> bytes:
         if len(known) >= _MOST_FRAGMENTS:
             known.clear()
-        known.update((row, _fragment(*snapshot.card(row))) for row in rows if row not in known)
-        return [known[row] for row in rows]
-
-
-def opening(
-    version: str, strategy: str, variant: str | None, recommendation_id: str, k: int, user_id: str | None
-) -> bytes:
-    """The list's JSON up to its first item."""
-    values: dict[str, Any] = {} if user_id is None else {"user_id": user_id}
-    values |= {
-        "model_version": version,
-        "strategy": strategy,
-        "variant": variant,
-        "recommendation_id": recommendation_id,
-        "k": k,
-    }
-    return orjson.dumps(values)[:-1] + b',"items":['
-
-
-def closing(skipped: Sequence[str], next_cursor: str | None) -> bytes:
-    """The list's JSON after its last item."""
-    if not skipped and next_cursor is None:
-        return b'],"skipped":[],"next":null}'
-    return b"]," + orjson.dumps({"skipped": skipped, "next": next_cursor})[1:]
+        fragment = known[row] = _fragment(*snapshot.card(row))
+        return fragment
 
 
 def encode_users(version: str, k: int, users: Sequence[Neighbour]) -> bytes:

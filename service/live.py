@@ -7,6 +7,7 @@ that one worker acknowledged counts in the next answer of every other.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -22,13 +23,14 @@ _log = logging.getLogger(__name__)
 class Live:
     """A reader's view of the event store, for one thread. Without a store nothing ever happened.
 
-    `refresh` before an answer; a store that fails leaves the last known state, and `failure` says why.
+    `refresh_for_answer` before each; a store that fails leaves the last known state, and `failure` says why.
     """
 
     def __init__(self, store: EventStore | None, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._version: int | None = None
+        self._asked_in_this_turn = False
         self._marks = Marks()
         self._events: dict[str, tuple[Event, ...]] = {}
         self.erased: dict[str, int] = {}  # digest of a user id -> number of the erasure
@@ -39,6 +41,16 @@ class Live:
         self.experiment: Experiment | None = None
         self.refreshed_at = 0.0
         self.failure: str | None = None
+
+    def refresh_for_answer(self) -> None:
+        """`refresh`, once for all answers made in one turn of the event loop.
+
+        Their requests had all arrived before the turn began, so they count everything acknowledged before.
+        """
+        if self._store is not None and not self._asked_in_this_turn:
+            self.refresh()
+            self._asked_in_this_turn = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
 
     def refresh(self) -> None:
         """Take over what was committed by anyone since the last call."""
@@ -67,7 +79,7 @@ class Live:
         known = self._events.get(user_id)
         if known is None:
             try:
-                known = tuple(self._store.events_of(user_id))
+                known = tuple(self._store.events_of(user_id)) if self._store.knows(user_id) else ()
             except EventStoreError as error:
                 self.failure = str(error)
                 return ()
@@ -75,6 +87,9 @@ class Live:
                 self._events.clear()
             self._events[user_id] = known
         return known
+
+    def _end_turn(self) -> None:
+        self._asked_in_this_turn = False
 
     def _take_over(self) -> None:
         assert self._store is not None

@@ -20,6 +20,7 @@ from service.live import Live
 from service.settings import Settings
 from service.store import SnapshotStore
 
+_ALWAYS_ASKED = ("k", "offset")
 _PASSED_ON = frozenset({"exclude_seen", "exclude", "allow", "where", "max_distance", "diversity"})
 
 
@@ -32,6 +33,16 @@ class Page(NamedTuple):
     cursor: Cursor
     k: int
     asked: dict[str, Any]  # the options as `cml.recommend` takes them
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is the beginning of a listing without any options, not even implied ones."""
+        return len(self.asked) == len(_ALWAYS_ASKED) and self.cursor.offset == 0
+
+    @property
+    def restricted(self) -> bool:
+        """Whether a filter or an allow list decides what may appear."""
+        return "where" in self.asked or "allow" in self.asked
 
     def following(self, n_items: int, max_depth: int) -> str | None:
         """The cursor of the page after this one, which has `n_items`; None at the end."""
@@ -56,12 +67,12 @@ class Pages:
 
     def shown(self) -> Snapshot:
         """The current version as it must be shown now."""
-        self._live.refresh()
+        self._live.refresh_for_answer()
         return self.masks.apply(self._store.current)
 
     def page(self, options: ListOptions, user_id: str | None = None) -> Page:
         """The page that the options ask for. Raises Problem 410, 422, 503."""
-        self._live.refresh()
+        self._live.refresh_for_answer()
         listing = cursors.fingerprint(options)
         k = self.length(options.k)
         self.require_short("exclude", options.exclude)

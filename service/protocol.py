@@ -14,32 +14,38 @@ def protocol(header_timeout: float) -> type[HttpToolsProtocol]:
     class Protocol(HttpToolsProtocol):
         """One connection. Between requests the server's keep-alive limit counts."""
 
+        _awaits_head = True
         _head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
-            self._expect_head()
+            self._watch_head()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._awaits_head or self._head_timer is not None:
+                self._watch_head()
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            self._expect_head()
+            self._awaits_head = True
 
         def on_headers_complete(self) -> None:
-            self._head_arrived()
+            self._awaits_head = False
             super().on_headers_complete()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._head_arrived()
+            self._awaits_head = False
+            self._watch_head()
             super().connection_lost(exc)
 
-        def _expect_head(self) -> None:
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(header_timeout, self.timeout_keep_alive_handler)
-
-        def _head_arrived(self) -> None:
-            if self._head_timer is not None:
+        def _watch_head(self) -> None:
+            """Most heads arrive in one piece and never see a timer."""
+            if not self._awaits_head and self._head_timer is not None:
                 self._head_timer.cancel()
                 self._head_timer = None
+            elif self._awaits_head and self._head_timer is None:
+                self._head_timer = self.loop.call_later(header_timeout, self.timeout_keep_alive_handler)
 
     return Protocol
 
@@ -51,12 +57,13 @@ class JoinedWrites:
     short answer, and may travel as two packets.
     """
 
-    __slots__ = ("_loop", "_parts", "_transport")
+    __slots__ = ("_loop", "_parts", "_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self.is_closing = transport.is_closing  # asked for each request, so not by way of `__getattr__`
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -74,5 +81,5 @@ class JoinedWrites:
 
     def _send(self) -> None:
         parts, self._parts = self._parts, []
-        if parts and not self._transport.is_closing():
+        if parts and not self.is_closing():
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))

@@ -33,8 +33,8 @@ class Shortcut:
             if options is None or len(path) <= _SHORTEST:
                 return None
             user_id = paths.read_id(path[len(_BEFORE) : -len(_AFTER)])
-            return USER, await self._answers.run(self._answers.for_user(user_id, options))
+            return USER, await self._answers.for_user(user_id, options)
         if scope["method"] == "POST" and path == SESSION:
             request = bodies.parse(body, SessionRequest)
-            return SESSION, await self._answers.run(self._answers.for_session(request))
+            return SESSION, await self._answers.for_session(request)
         return None

@@ -40,12 +40,12 @@ def routes(context: Context) -> APIRouter:
     @router.get("/{item_id:id}/similar", response_model=ItemList, responses=problems(404, 410))
     async def similar_items(item_id: ItemId, options: Options) -> Response:
         """The items nearest to this one, nearest first."""
-        return raw(await context.answers.run(context.answers.similar_items(item_id, options)))
+        return raw(await context.answers.similar_items(item_id, options))
 
     @router.get("/{item_id:id}/users", response_model=UserList, responses=problems(404))
     async def users_for_an_item(item_id: ItemId, k: Length = None) -> Response:
         """The users nearest to this item who have not seen it, nearest first: whom to tell about it."""
-        return raw(await context.answers.run(context.answers.users_for_item(item_id, k)))
+        return raw(await context.answers.users_for_item(item_id, k))
 
     @router.put("/{item_id:id}/hidden", response_model=Item, responses=problems())
     async def hide_an_item(item_id: ItemId) -> Response:

@@ -28,6 +28,6 @@ def routes(context: Context) -> APIRouter:
 
         Where the data had no times, trending and recent answer with the popular ones, and `strategy` says so.
         """
-        return raw(await context.answers.run(context.answers.ranked(by, options)))
+        return raw(await context.answers.ranked(by, options))
 
     return router

@@ -36,7 +36,7 @@ def routes(context: Context) -> APIRouter:
         With `user_id` the user's stored history counts too. Unknown ids are skipped and named in `skipped`.
         """
         asked = await bodies.read(request, SessionRequest)
-        return raw(await context.answers.run(context.answers.for_session(asked)))
+        return raw(await context.answers.for_session(asked))
 
     @router.post(
         "/batch",

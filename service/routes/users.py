@@ -30,12 +30,12 @@ def routes(context: Context) -> APIRouter:
 
         Events count at once. A user of whom nothing is known gets the popular items, and `strategy` says so.
         """
-        return raw(await context.answers.run(context.answers.for_user(user_id, options)))
+        return raw(await context.answers.for_user(user_id, options))
 
     @router.get("/{user_id:id}/similar", response_model=UserList, responses=problems(404))
     async def similar_users(user_id: UserId, k: Length = None) -> Response:
         """The users nearest to this one, nearest first."""
-        return raw(await context.answers.run(context.answers.similar_users(user_id, k)))
+        return raw(await context.answers.similar_users(user_id, k))
 
     @router.get("/{user_id:id}", response_model=User, responses=problems(404))
     async def what_is_stored_about_a_user(user_id: UserId) -> Response:
