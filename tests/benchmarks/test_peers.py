@@ -23,8 +23,8 @@ from benchmarks.peers.protocol import (
 from tests.benchmarks.worlds import ITEMS, tiny_parts
 
 
-def job(out: Path, *, limit: float = 1e9) -> Job:
-    return Job("tiny", {"a": 1}, "train.npz", str(out), [1, 3], threads=1, seed=0, limit=limit)
+def job(out: Path, *, epochs: tuple[int, ...] = (1, 3), limit: float = 1e9) -> Job:
+    return Job("tiny", {"a": 1}, "train.npz", str(out), list(epochs), threads=1, seed=0, limit=limit)
 
 
 def vectors() -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +46,7 @@ def test_only_the_wanted_epochs_are_saved_and_all_are_timed(tmp_path: Path) -> N
 
 
 def test_after_the_limit_the_last_vectors_are_saved_and_the_fit_ends(tmp_path: Path) -> None:
-    recorder = Recorder(job(tmp_path, limit=0))
+    recorder = Recorder(job(tmp_path, epochs=(3,), limit=0))
     with pytest.raises(OutOfTime):
         recorder.epoch_done(vectors)
     assert vectors_path(tmp_path, 1).exists()

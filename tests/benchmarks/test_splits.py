@@ -21,6 +21,12 @@ def test_interactions_alone_are_split_per_user(tmp_path: Path) -> None:
     assert len(set(pairs)) == len(pairs) == 10 * USERS
 
 
+def test_a_fifth_of_each_users_pairs_goes_to_validation_and_a_fifth_to_test(tmp_path: Path) -> None:
+    write_rows(tmp_path / "interactions.csv", HEAD, [("a", f"i{n}") for n in range(20)])
+    parts = read_parts(tmp_path, tmp_path / "work", seed=0)
+    assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [12, 4, 4]
+
+
 def test_the_same_seed_gives_the_same_parts_and_another_one_others(tmp_path: Path) -> None:
     directory = write_interactions(tmp_path / "tiny")
     first, again, other = (
