@@ -66,12 +66,17 @@ def evaluate(
     user_vectors: (n_users, dim), item_vectors: (n_items, dim), rows as in `held_out`. Raises DataError when
     there is nobody to rank for.
     """
-    rows = user_vectors[held_out.user_rows]
-    return score(top_unseen(rows, item_vectors, held_out.seen, max(ks), threads=threads), held_out, ks)
+    rows, k = user_vectors[held_out.user_rows], longest_list(ks, held_out)
+    return score(top_unseen(rows, item_vectors, held_out.seen, k, threads=threads), held_out, ks)
+
+
+def longest_list(ks: Sequence[int], held_out: HeldOut) -> int:
+    """How long lists have to be to judge them at each k: no longer than the catalogue."""
+    return min(max(ks), held_out.targets.shape[1])
 
 
 def score(rows: NDArray[np.int32], held_out: HeldOut, ks: Sequence[int]) -> Evaluation:
-    """Judge lists (n, at least max(ks)) of item rows, -1 padded, one for each user of `held_out`."""
+    """Judge lists (n, at least `longest_list`) of item rows, -1 padded, one for each user of `held_out`."""
     if not len(held_out):
         raise DataError(
             f"nobody to evaluate on: {held_out.unknown_users:,} held-out users are unknown to the model and "

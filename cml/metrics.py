@@ -32,26 +32,28 @@ def user_metrics(
 ) -> dict[str, NDArray]:
     """`recall@k` and the other `METRICS` for each k: name -> (n,) float64.
 
-    hit: (n, at least max(ks)) bool, best first. held_out: (n,) counts >= 1 of each user's held-out items,
-    those that no list can hold included: they are misses. With h = held_out and hit_r = 1 where rank r is a
-    hit: recall = hits / h; precision = hits / k; ndcg = DCG / DCG of min(k, h) leading hits, gain 1, discount
+    hit: (n, length) bool, best first; beyond a list's end nothing is a hit. held_out: (n,) counts >= 1 of each
+    user's held-out items, those that no list can hold included: they are misses. With h = held_out and hit_r = 1
+    where rank r is a hit: recall = hits / h; precision = hits / k; ndcg = DCG / DCG of min(k, h) leading hits, gain 1, discount
     1 / log2(r + 1); map = sum of precision@r at the hits / min(k, h); mrr = 1 / rank of the first hit, or 0.
     """
-    ranks = np.arange(1, hit.shape[1] + 1)
+    length = hit.shape[1]
+    deepest = max(length, min(max(ks), int(held_out.max(initial=0))))  # ideal lists may be longer
+    ranks = np.arange(1, deepest + 1)
     discounts = 1 / np.log2(ranks + 1)
     found = np.cumsum(hit, axis=1)
-    gains = np.cumsum(hit * discounts, axis=1)
-    precisions = np.cumsum(hit * (found / ranks), axis=1)
+    gains = np.cumsum(hit * discounts[:length], axis=1)
+    precisions = np.cumsum(hit * (found / ranks[:length]), axis=1)
     ideal = np.cumsum(discounts)
     first = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, np.inf)
     values: dict[str, NDArray] = {}
     for k in ks:
-        possible = np.minimum(held_out, k)
-        values[f"recall@{k}"] = found[:, k - 1] / held_out
-        values[f"precision@{k}"] = found[:, k - 1] / k
-        values[f"hit_rate@{k}"] = (found[:, k - 1] > 0).astype(np.float64)
-        values[f"ndcg@{k}"] = gains[:, k - 1] / ideal[possible - 1]
-        values[f"map@{k}"] = precisions[:, k - 1] / possible
+        last, possible = min(k, length) - 1, np.minimum(held_out, k)
+        values[f"recall@{k}"] = found[:, last] / held_out
+        values[f"precision@{k}"] = found[:, last] / k
+        values[f"hit_rate@{k}"] = (found[:, last] > 0).astype(np.float64)
+        values[f"ndcg@{k}"] = gains[:, last] / ideal[possible - 1]
+        values[f"map@{k}"] = precisions[:, last] / possible
         values[f"mrr@{k}"] = np.where(first <= k, 1 / first, 0.0)
     return values
 

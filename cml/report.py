@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from cml.baselines import BASELINES, Baseline
-from cml.evaluation import Difference, Evaluation, HeldOut, compare, evaluate, score
+from cml.evaluation import Difference, Evaluation, HeldOut, compare, evaluate, longest_list, score
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,8 @@ def report(
     Raises DataError when there is nobody to rank for.
     """
     model = evaluate(user_vectors, item_vectors, held_out, ks, threads=threads)
-    others = {name: score(make(liked, held_out, max(ks)), held_out, ks) for name, make in baselines.items()}
+    k = longest_list(ks, held_out)
+    others = {name: score(make(liked, held_out, k), held_out, ks) for name, make in baselines.items()}
     return Report(
         held_out=held_out,
         ks=tuple(sorted(set(ks))),

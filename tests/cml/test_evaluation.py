@@ -48,6 +48,14 @@ def test_the_whole_evaluation_equals_the_slow_version(monkeypatch: pytest.Monkey
     assert got["coverage@3"] == len(listed) / N_ITEMS
 
 
+def test_lists_are_never_longer_than_the_catalogue() -> None:
+    _, held_out = world()
+    users, items = points(4)
+    far = evaluate(users, items, held_out, ks=(10**12,))
+    near = evaluate(users, items, held_out, ks=(len(items),))
+    assert far.metrics()[f"recall@{10**12}"] == near.metrics()[f"recall@{len(items)}"]
+
+
 def test_metrics_come_in_the_order_of_their_names_and_lengths() -> None:
     names = list(evaluate(*points(0), world()[1], [20, 5, 5]).metrics())
     assert names[:4] == ["recall@5", "recall@20", "precision@5", "precision@20"]

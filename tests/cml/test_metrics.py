@@ -19,10 +19,13 @@ def random_lists(seed: int):
 
 
 def test_every_metric_equals_the_slow_version_user_by_user() -> None:
+    """Also at lengths beyond the lists' end, where users have more held-out items than a list holds."""
     rows, dense, missing = random_lists(0)
-    got = user_metrics(hits(rows, csr_array(dense)), dense.sum(1) + missing, ks=(1, 3, 12))
+    missing[3] = 20
+    ks = (1, 3, 12, 15, 10**12)
+    got = user_metrics(hits(rows, csr_array(dense)), dense.sum(1) + missing, ks)
     assert {name.split("@")[0] for name in got} == set(METRICS)
-    for k in (1, 3, 12):
+    for k in ks:
         for user, line in enumerate(rows):
             slow = slow_metrics(
                 line.tolist(), set(np.flatnonzero(dense[user]).tolist()), int(missing[user]), k
