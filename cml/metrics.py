@@ -34,8 +34,9 @@ def user_metrics(
 
     hit: (n, length) bool, best first; beyond a list's end nothing is a hit. held_out: (n,) counts >= 1 of each
     user's held-out items, those that no list can hold included: they are misses. With h = held_out and hit_r = 1
-    where rank r is a hit: recall = hits / h; precision = hits / k; ndcg = DCG / DCG of min(k, h) leading hits, gain 1, discount
-    1 / log2(r + 1); map = sum of precision@r at the hits / min(k, h); mrr = 1 / rank of the first hit, or 0.
+    where rank r is a hit: recall = hits / h; precision = hits / k; ndcg = DCG / DCG of min(k, h) leading hits,
+    gain 1, discount 1 / log2(r + 1); map = sum of precision@r at the hits / min(k, h); mrr = 1 / rank of the
+    first hit, or 0.
     """
     length = hit.shape[1]
     deepest = max(length, min(max(ks), int(held_out.max(initial=0))))  # ideal lists may be longer
