@@ -69,7 +69,7 @@ def compared(parts: Parts, work: Path, given: argparse.Namespace) -> dict[str, A
             rows.append(_peer_row(name, parts, work, given, tests))
         except (Skipped, CalledProcessError) as error:
             traceback.print_exc()
-            rows.append({"model": name, "skipped": str(error) if isinstance(error, Skipped) else "it failed"})
+            rows.append({"model": name, "skipped": _reason(error)})
     ours = _our_row("cml train", (), parts, work, given, tests)
     rows.append(ours)
     if given.auto:
@@ -178,6 +178,12 @@ def _against_best(rows: Sequence[Mapping[str, Any]], tests: Mapping[str, Evaluat
         gap = compare(tests["cml train"], tests[best], np.random.default_rng(0))[metric]
         told[metric] = {"peer": best, "gap": _rounded({"mean": gap.mean, "low": gap.low, "high": gap.high})}
     return told
+
+
+def _reason(error: Skipped | CalledProcessError) -> str:
+    if isinstance(error, CalledProcessError):
+        return f"its process ended with status {error.returncode}"
+    return str(error)
 
 
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
