@@ -24,14 +24,18 @@ from cml.errors import ConfigError, TrainingError
 from cml.evaluation import HeldOut, evaluate
 from cml.history import Epoch, as_csv
 from cml.metrics import METRICS
+from cml.profiling import OFF, WRITING, Profile
 from cml.rules import resolved
+from cml.search_space import changed, given
 from cml.space import Space
-from cml.trainer import Fit, fit
+from cml.trainer import Fit, Validate, fit
+from cml.tuning import Budget, Trial, Tuner, trials_as_csv
 from cml.vocabulary import Vocabulary
 
 ARTIFACT = "artifact"
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.csv"
+TRIALS = "trials.csv"
 VALIDATION_USERS = 10_000  # ranked for after each epoch; more are sampled, evenly over the rows
 VALIDATION_KS = (10, 20, 50)
 
@@ -59,16 +63,23 @@ def train(
     start: Space | None = None,
     listen: Callable[[Epoch], None] = lambda _: None,
     resume: bool = False,
+    auto: Budget | None = None,
+    tell: Callable[[Trial], None] = lambda _: None,
+    profile: Profile = OFF,
 ) -> TrainedRun:
     """Fit, choose the epoch on `valid`, refit on `refit_on` if given, and write RUN/artifact and RUN/history.csv.
 
     refit_on: training and validation pairs together; the model that is written then comes from as many epochs
     on all of them as were best on `valid`. catalogue: item metadata for a vocabulary. resume: go on from the
-    checkpoint that an interrupted run left. Raises ConfigError, TrainingError, ArtifactError.
+    checkpoint that an interrupted run left. auto: the time in which to choose settings that are not given, on
+    `valid` as well; trials are written to RUN/trials.csv and `tell` hears of each. profile: told where the time
+    goes. Raises ConfigError, TrainingError, ArtifactError.
     """
     started = time.perf_counter()
-    if refit_on is not None and valid is None:
-        raise ConfigError("a refit repeats the number of epochs chosen on validation data, and there is none")
+    _require_validation(valid, refit=refit_on is not None, auto=auto is not None)
+    if auto is not None and (resume or start is not None):
+        raise ConfigError("a search for settings begins at the beginning, with a start of its own")
+    held = given(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     config = resolved(config, train_data.n_users, train_data.n_items, int(train_data.liked.sum()))
@@ -76,31 +87,55 @@ def train(
     checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config))
     if not resume:
         checkpoint.remove()
+    (run / TRIALS).unlink(missing_ok=True)
     validate = validation(train_data, valid, config) if valid is not None else None
-    chosen = fit(
-        train_data,
-        config,
-        start=start,
-        validate=validate,
-        listen=listen,
-        save=checkpoint.save,
-        resume=checkpoint.resume,
-    )
-    config = config.model_copy(
-        update={"model": config.model.model_copy(update={"regularization": chosen.regularization})}
-    )
+    if auto is not None and validate is not None:
+        tuner = Tuner(train_data, validate, auto, refit_on is not None, listen, _logged(run, tell), profile)
+        config, chosen = tuner.search(config, held)
+    else:
+        chosen = fit(
+            train_data,
+            config,
+            start=start,
+            validate=validate,
+            listen=listen,
+            save=checkpoint.save,
+            resume=checkpoint.resume,
+            profile=profile,
+        )
+    config = changed(config, "model.regularization", chosen.regularization)
     final, learned_from = chosen, train_data
     if refit_on is not None:
-        final, learned_from = fit(refit_on, config, epochs=chosen.best_epoch, listen=listen), refit_on
-    space = final.space
-    write(content(learned_from, space, config, chosen.metrics, catalogue), run / ARTIFACT)
+        final = fit(refit_on, config, epochs=chosen.best_epoch, listen=listen, profile=profile)
+        learned_from = refit_on
+    with profile.stage(WRITING):
+        write(content(learned_from, final.space, config, chosen.metrics, catalogue), run / ARTIFACT)
     replace_file(run / HISTORY, as_csv(chosen.history).encode())
     if chosen.stopped != "interrupted":
         checkpoint.remove()
     return TrainedRun(run, config, chosen, time.perf_counter() - started)
 
 
-def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Callable[[Space], dict[str, float]]:
+def _require_validation(valid: Dataset | None, *, refit: bool, auto: bool) -> None:
+    if valid is None and refit:
+        raise ConfigError("a refit repeats the number of epochs chosen on validation data, and there is none")
+    if valid is None and auto:
+        raise ConfigError("settings are tuned on validation data, and there is none")
+
+
+def _logged(run: Path, tell: Callable[[Trial], None]) -> Callable[[Trial], None]:
+    """Tells, and keeps RUN/trials.csv up to date: a killed search leaves what it found."""
+    trials: list[Trial] = []
+
+    def log(trial: Trial) -> None:
+        trials.append(trial)
+        replace_file(run / TRIALS, trials_as_csv(trials).encode())
+        tell(trial)
+
+    return log
+
+
+def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Validate:
     """What judges a space after each epoch: all unseen items ranked, for at most `VALIDATION_USERS` users."""
     name, _, k = config.train.metric.partition("@")
     if name not in METRICS or not k.isdigit() or int(k) < 1:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from tqdm import tqdm
 
 from cml.commands.common import json_option, print_json
+from cml.commands.duration import Duration
 from cml.commands.options import ReadingFlags, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
 from cml.dataset import Dataset
 from cml.items import read_items
 from cml.pipeline import ReadCatalogue, TrainedRun, train
+from cml.profiling import OFF, Timer
 from cml.reading import read_interactions, read_together
 from cml.split import split
+from cml.tuning import Budget, Trial
 
 FILE = click.Path(path_type=Path)
 
@@ -35,6 +40,14 @@ FILE = click.Path(path_type=Path)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; repeatable.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of everything random.  [default: 0]")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: all cores.")
+@click.option(
+    "--auto",
+    type=Duration(),
+    is_flag=False,
+    flag_value="15m",
+    help="Choose settings on validation data, within this time for the whole run: 90s, 15m, 1h.  [15m if not said]",
+)
+@click.option("--profile", is_flag=True, help="Show at the end where the time went.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the run directory.")
 @reading_options
 @json_option
@@ -50,6 +63,8 @@ def command(
     overrides: tuple[str, ...],
     seed: int | None,
     threads: int | None,
+    auto: float | None,
+    profile: bool,
     resume: bool,
     reading: ReadingFlags,
     as_json: bool,
@@ -57,19 +72,27 @@ def command(
     """Learn a model and write it to a run directory, ready to evaluate and to publish.
 
     The epoch is chosen on --valid, or on pairs held out of --train with --hold-out; with neither, all epochs of
-    train.epochs are trained. Ctrl-C ends training early and keeps the best model so far.
+    train.epochs are trained. Ctrl-C ends training early and keeps the best model so far. With --auto other
+    settings are chosen on the same pairs, except those that are given.
     """
+    started = time.monotonic()
     if hold_out and valid:
         raise click.UsageError(
             "--hold-out and --valid exclude each other: validation pairs come from one of them"
         )
     if refit and not (valid or hold_out):
         raise click.UsageError("--refit needs validation data: give --valid FILE or --hold-out")
+    if auto is not None and not (valid or hold_out):
+        raise click.UsageError("--auto chooses on validation data: give --valid FILE or --hold-out")
+    if auto is not None and resume:
+        raise click.UsageError("--auto keeps no checkpoint: leave out --resume")
     config = load_config(config_file, overrides, seed=seed, threads=threads)
     config = config.model_copy(update={"data": reading.applied_to(config.data)})
     data, held_out, everything = _data(train_files, valid, hold_out, refit, config, reading.strict)
     catalogue: ReadCatalogue | None = partial(read_items, items, kinds=item_kinds) if items else None
-    with progress(config.train.epochs, shown=not as_json) as listen:
+    timer = Timer() if profile else None
+    again = "next trial" if auto is not None else "refit"
+    with progress(config.train.epochs, shown=not as_json, again=again) as listen:
         run = train(
             out,
             data,
@@ -79,8 +102,11 @@ def command(
             catalogue=catalogue,
             listen=listen,
             resume=resume,
+            auto=Budget(auto, started, time.monotonic) if auto is not None else None,
+            tell=_tell_trial,
+            profile=timer or OFF,
         )
-    _tell(run, data, as_json)
+    _tell(run, data, timer, as_json)
 
 
 def _data(
@@ -113,7 +139,17 @@ def _reported(reading: Any) -> Dataset:
     return reading.dataset
 
 
-def _tell(run: TrainedRun, data: Dataset, as_json: bool) -> None:
+def _tell_trial(trial: Trial) -> None:
+    """One line on standard error, above the bar."""
+    verdict = "best so far" if trial.accepted else "no better"
+    what = trial.move or "as configured"
+    with tqdm.external_write_mode():
+        click.echo(
+            f"trial {trial.number}: {what}: {trial.value:.4f}, {trial.seconds:.1f} s, {verdict}", err=True
+        )
+
+
+def _tell(run: TrainedRun, data: Dataset, timer: Timer | None, as_json: bool) -> None:
     fit = run.fit
     summary = {
         "run": str(run.directory),
@@ -129,9 +165,11 @@ def _tell(run: TrainedRun, data: Dataset, as_json: bool) -> None:
         "config": run.config.model_dump(mode="json"),
     }
     if as_json:
-        print_json(summary)
+        print_json(summary | ({"profile": timer.table(run.seconds)} if timer else {}))
         return
     chosen = f"epoch {fit.best_epoch} of {len(fit.history)} ({fit.stopped})"
     click.echo(f"{run.directory}: {chosen}, {run.seconds:.1f} s")
     for name, value in fit.metrics.items():
         click.echo(f"  validation {name:14} {value:.4f}")
+    if timer:
+        click.echo(timer.text(run.seconds))
