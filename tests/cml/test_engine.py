@@ -115,3 +115,11 @@ def test_an_exact_rank_needs_the_whole_catalogue():
 def test_nothing_liked_is_refused():
     with pytest.raises(TrainingError, match="no liked pair"):
         plan_of("", dataset([], users=1, items=4, disliked=[(0, 3)]))
+
+
+def test_active_users_weigh_less_a_pair_and_pairs_one_on_average():
+    world = dataset([(0, 0), (0, 1), (0, 2), (0, 3), (1, 4)], users=2, items=6)
+    plan = plan_of("user_power=0.5", world)
+    assert plan.user_weights[0] / plan.user_weights[1] == pytest.approx(0.5)
+    assert (4 * plan.user_weights[0] + plan.user_weights[1]) / 5 == pytest.approx(1)
+    assert plan_of("user_power=0", world).user_weights.tolist() == [1, 1]
