@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from cml.durable import naming
 from cml.errors import ArtifactError
 
 _ALIGNMENT = 64  # of the first array; the others follow in order of falling item size, so all are aligned
@@ -37,7 +38,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
         ((name, _flat(array)) for name, array in arrays.items()), key=lambda pair: -pair[1].itemsize
     )
     header = _header({name: (flat, arrays[name].shape) for name, flat in ordered})
-    with path.open("xb") as file:
+    with naming(path), path.open("xb") as file:
         file.write(len(header).to_bytes(_LENGTH_BYTES, "little"))
         file.write(header)
         for _, flat in ordered:

@@ -21,34 +21,27 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError of this block tell the path, which the kernel leaves out where a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Create a new file with this content, synced. Its name is durable once the directory is synced."""
-    with path.open("xb") as file:
+    with naming(path), path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Give `path` this content in one step: a reader, or a crash, sees the old content or the new one.
-
-    An OSError names the path, also where the disk is full.
-    """
-    descriptor, name = tempfile.mkstemp(prefix=STAGING_PREFIX, dir=path.parent)
-    staged = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        staged.rename(path)
-    except BaseException as problem:
-        staged.unlink(missing_ok=True)
-        if isinstance(problem, OSError):
-            raise OSError(problem.errno, problem.strerror, str(path)) from problem
-        raise
-    sync_directory(path.parent)
+    """Give `path` this content in one step: a reader, or a crash, sees the old content or the new one."""
+    with naming(path):
+        _replace(path, content)
 
 
 @contextmanager
@@ -79,3 +72,19 @@ def remove_staged(parent: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=STAGING_PREFIX, dir=path.parent)
+    staged = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        staged.rename(path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

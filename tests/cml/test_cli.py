@@ -2,9 +2,11 @@
 
 import os
 
+import numpy as np
 import pytest
 
-from cml import cli, durable
+from cml import cli
+from cml.arrays import write_arrays
 from cml.durable import replace_file
 
 
@@ -36,14 +38,28 @@ def test_too_little_memory_is_told_in_one_line(monkeypatch, capsys):
     assert said.startswith("error: out of memory: unable to allocate 109 TiB; ")
 
 
-def test_a_full_disk_leaves_the_old_file_and_names_its_path(tmp_path, monkeypatch):
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Syncing fails as the kernel reports it: without a path."""
+
+    def full(_descriptor):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("os.fsync", full)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_arrays_that_do_not_fit_name_their_path(tmp_path):
+    with pytest.raises(OSError, match="No space left") as failed:
+        write_arrays(tmp_path / "vectors", {"a": np.zeros(3)})
+    assert failed.value.filename == str(tmp_path / "vectors")
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_leaves_the_old_file_and_names_its_path(tmp_path):
     path = tmp_path / "history.csv"
     path.write_bytes(b"old")
 
-    def full(_descriptor):
-        raise OSError(28, os.strerror(28))  # as the kernel reports it: without a path
-
-    monkeypatch.setattr(durable.os, "fsync", full)
     with pytest.raises(OSError, match="No space left") as failed:
         replace_file(path, b"new")
     assert failed.value.filename == str(path)
