@@ -37,12 +37,17 @@ def _mean_over_eligible(values: Tensor, eligible: Tensor) -> Tensor:
     return torch.where(eligible, values, 0.0).sum(1) / eligible.sum(1).clamp(min=1)
 
 
+def _plain(squared: Tensor) -> Tensor:
+    """Distances; where two points coincide the slope is zero, not infinite."""
+    return squared.clamp(min=1e-24).sqrt()
+
+
 def _contrastive(config: TrainConfig) -> Objective:
     def rows(d_pos: Tensor, d_neg: Tensor, eligible: Tensor, _: Tensor) -> Tensor:
         pull = losses.contrastive(
-            d_pos.sqrt(), torch.ones_like(d_pos, dtype=torch.bool), margin=config.margin
+            _plain(d_pos), torch.ones_like(d_pos, dtype=torch.bool), margin=config.margin
         )
-        push = losses.contrastive(d_neg.sqrt(), torch.zeros_like(eligible), margin=config.margin)
+        push = losses.contrastive(_plain(d_neg), torch.zeros_like(eligible), margin=config.margin)
         return pull + _mean_over_eligible(push, eligible)
 
     return Objective(rows, gradients.ByPair(gradients.contrastive_rule(config.margin)))
@@ -59,7 +64,7 @@ def _improved_triplet(config: TrainConfig) -> Objective:
 def _triplet_family(config: TrainConfig, loss: Callable[..., Tensor], *, pull: float) -> Objective:
     def rows(d_pos: Tensor, d_neg: Tensor, eligible: Tensor, _: Tensor) -> Tensor:
         if not config.squared:
-            d_pos, d_neg = d_pos.sqrt(), d_neg.sqrt()
+            d_pos, d_neg = _plain(d_pos), _plain(d_neg)
         return _mean_over_eligible(loss(d_pos, d_neg, margin=config.margin), eligible)
 
     rule = gradients.triplet_rule(config.margin, squared=config.squared, pull=pull)

@@ -15,7 +15,7 @@ from torch import Tensor
 from cml.config import RunConfig, TrainConfig
 from cml.dataset import Dataset
 from cml.engine import Engine
-from cml.errors import TrainingError
+from cml.errors import ConfigError, TrainingError
 from cml.objectives import make_objective
 from cml.optimizers import OPTIMIZERS
 from cml.profiling import OFF, Profile
@@ -69,7 +69,7 @@ class Plan:
             if start
             else starting_space(positives, config.model, config.rng("start"), judge)
         )
-        space = begin.space.to(config.device)
+        space = _placed(begin.space, config.device)
         optimizer = OPTIMIZERS[settings.optimizer]
         rng = config.rng("steps")
         make = (
@@ -102,6 +102,15 @@ class Plan:
         """Weight of each positive: of the interaction, times its user's."""
         weights = batch.weights * self.user_weights[batch.users[batch.owner]]
         return torch.from_numpy(weights).to(self.space.users.device)
+
+
+def _placed(space: Space, device: str) -> Space:
+    """The space on a device. Raises ConfigError where torch cannot use it."""
+    try:
+        return space.to(device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises for an unknown and for an absent one
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"setting device = {device!r}: {reason}; choose cpu, or cuda with a GPU") from None
 
 
 def _negatives(train: Dataset, settings: TrainConfig) -> SharedPool | PerPair:

@@ -117,6 +117,8 @@ def _one_epoch(
     started = time.perf_counter()
     scale = plan.schedule(progress.epoch)
     loss, impostor_share = _steps(plan, scale, profile)
+    if not all(math.isfinite(float(table.sum())) for table in (plan.space.users, plan.space.items)):
+        raise _diverged(plan, scale)  # in the last step, which no loss was measured after
     trained = time.perf_counter()
     with profile.stage(VALIDATION):
         metrics = validate(plan.space) if validate else {}
@@ -150,8 +152,12 @@ def _steps(plan: Plan, scale: float, profile: Profile) -> tuple[float, float]:
         )
         weight += float(weights.sum())
         if not math.isfinite(total):
-            raise TrainingError(
-                f"the loss is no longer a number (learning rate {scale * plan.learning_rate:g}): lower "
-                "train.learning_rate, raise train.temperature, or keep model.radius set"
-            )
+            raise _diverged(plan, scale)
     return total / weight, float(np.mean(shares))
+
+
+def _diverged(plan: Plan, scale: float) -> TrainingError:
+    return TrainingError(
+        f"the loss is no longer a number (learning rate {scale * plan.learning_rate:g}): lower "
+        "train.learning_rate, raise train.temperature, or keep model.radius set"
+    )

@@ -8,9 +8,11 @@ import torch
 
 from cml.checkpoint import Checkpoint
 from cml.config import load_config
+from cml.engine import Engine
 from cml.errors import ConfigError, TrainingError
 from cml.history import as_csv
 from cml.pipeline import validation
+from cml.space import Space
 from cml.trainer import fit
 from tests.cml.training_worlds import dataset, two_tastes
 
@@ -118,6 +120,41 @@ def test_a_loss_that_is_no_number_stops_with_advice():
     )
     with pytest.raises(TrainingError, match=r"lower train\.learning_rate"):
         fit(broken, config_of())
+
+
+def test_vectors_that_are_no_numbers_after_the_last_step_stop_with_advice(monkeypatch):
+    train, held_out = two_tastes()
+    config = config_of("epochs=1", "batch_size=100000", "visits=1")
+    step = Engine.step
+
+    def diverging(engine, *arguments):
+        report = step(engine, *arguments)
+        engine.space.items[0] = torch.nan
+        return report
+
+    monkeypatch.setattr(Engine, "step", diverging)
+    for validate in (None, validation(train, held_out, config)):
+        with pytest.raises(TrainingError, match=r"lower train\.learning_rate"):
+            fit(train, config, validate=validate)
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "triplet", "improved-triplet"])
+def test_coinciding_points_have_no_slope_instead_of_an_infinite_one(loss):
+    train, _ = two_tastes()
+    start = Space(torch.zeros(train.n_users, 3), torch.zeros(train.n_items, 3))
+    found = fit(
+        train,
+        config_of(f"loss={loss}", "squared=false", "gradient=autograd", "dim=3", "epochs=1"),
+        start=start,
+    )
+    assert torch.isfinite(found.space.items).all()
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_torch_cannot_use_is_refused_by_name(device):
+    train, _ = two_tastes()
+    with pytest.raises(ConfigError, match=f"device = '{device}'"):
+        fit(train, config_of(f"device={device}"))
 
 
 @pytest.mark.parametrize("metric", ["ndcg", "ndcg@0", "accuracy@10", "loss"])
