@@ -39,6 +39,7 @@ OWN: Mapping[str, Callable[[Parts, Mapping[str, Any]], Iterator[Fitted]]] = {
     "ials": frequency_scaled_als,
 }
 COMPARED = ("recall@50", "ndcg@10")
+OURS = "cml train"
 Fit = Callable[[Mapping[str, Any], Path], Iterator[Fitted]]
 
 
@@ -55,12 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 directory, Path(work), seed=given.split_seed, like_threshold=given.like_threshold
             )
             origin = birthplace("benchmarks.quality", words, given.data)
-            record = origin | compared(parts, Path(work), given)
-        print(write_record("quality", parts.name, record, given.results), flush=True)
+            for told in compared(parts, Path(work), given):  # what is done stays, whatever comes
+                path = write_record("quality", parts.name, origin | told, given.results)
+        print(path, flush=True)
 
 
-def compared(parts: Parts, work: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Everything about one data set, ready for its file."""
+def compared(parts: Parts, work: Path, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What is known about one data set, ready for its file: again after each model."""
     rows: list[dict[str, Any]] = []
     tests: dict[str, Evaluation] = {}
     for name in given.models:
@@ -70,10 +72,17 @@ def compared(parts: Parts, work: Path, given: argparse.Namespace) -> dict[str, A
         except (Skipped, CalledProcessError) as error:
             traceback.print_exc()
             rows.append({"model": name, "skipped": _reason(error)})
-    ours = _our_row("cml train", (), parts, work, given, tests)
-    rows.append(ours)
+        yield _told(parts, rows, tests, given)
+    rows.append(_our_row(OURS, (), parts, work, given, tests))
+    yield _told(parts, rows, tests, given)
     if given.auto:
-        rows.append(_our_row("cml train --auto", ("--auto", given.auto), parts, work, given, tests))
+        rows.append(_our_row(f"{OURS} --auto", ("--auto", given.auto), parts, work, given, tests))
+        yield _told(parts, rows, tests, given)
+
+
+def _told(
+    parts: Parts, rows: Sequence[dict[str, Any]], tests: Mapping[str, Evaluation], given: argparse.Namespace
+) -> dict[str, Any]:
     return {
         "data": parts.name,
         "split": parts.origin,
@@ -83,7 +92,7 @@ def compared(parts: Parts, work: Path, given: argparse.Namespace) -> dict[str, A
         "configurations": given.configurations,
         "fit_limit_seconds": given.fit_limit,
         "seeds": list(range(given.seeds)),
-        "models": rows,
+        "models": list(rows),
         "against_best_peer": _against_best(rows, tests),
     }
 
@@ -169,13 +178,13 @@ def _our_row(
 
 def _against_best(rows: Sequence[Mapping[str, Any]], tests: Mapping[str, Evaluation]) -> dict[str, Any]:
     """For each metric: the best peer, and by how much we (first seed) are above it, with the 95 % interval."""
-    peers = [row for row in rows if "test" in row and not row["model"].startswith("cml train")]
-    if not peers:
+    peers = [row for row in rows if "test" in row and not row["model"].startswith(OURS)]
+    if not peers or OURS not in tests:
         return {}
     told = {}
     for metric in COMPARED:
         best = max(peers, key=lambda row: row["test"][metric])["model"]
-        gap = compare(tests["cml train"], tests[best], np.random.default_rng(0))[metric]
+        gap = compare(tests[OURS], tests[best], np.random.default_rng(0))[metric]
         told[metric] = {"peer": best, "gap": _rounded({"mean": gap.mean, "low": gap.low, "high": gap.high})}
     return told
 

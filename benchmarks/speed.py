@@ -74,12 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         with tempfile.TemporaryDirectory() as work:
             parts = read_parts(directory, Path(work), seed=0, like_threshold=given.like_threshold)
-            record = birthplace("benchmarks.speed", words, given.data) | measured(parts, Path(work), given)
-        print(write_record("speed", parts.name, record, given.results), flush=True)
+            origin = birthplace("benchmarks.speed", words, given.data)
+            for told in measured(parts, Path(work), given):  # what is done stays, whatever comes
+                path = write_record("speed", parts.name, origin | told, given.results)
+        print(path, flush=True)
 
 
-def measured(parts: Parts, work: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Everything about one data set, ready for its file."""
+def measured(parts: Parts, work: Path, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What is known about one data set, ready for its file: again after each run."""
     curves: dict[str, list[Curve]] = {}
     for repeat in range(given.repeats):
         for name, run in contenders(parts, work, given).items():
@@ -90,6 +92,10 @@ def measured(parts: Parts, work: Path, given: argparse.Namespace) -> dict[str, A
                     f"{parts.name}, {repeat}: {name}: {curve.seconds[-1]:.1f} s, best {curve.best:.4f}",
                     flush=True,
                 )
+                yield _told(parts, curves, given)
+
+
+def _told(parts: Parts, curves: Mapping[str, Sequence[Curve]], given: argparse.Namespace) -> dict[str, Any]:
     return {
         "data": parts.name,
         "split": parts.origin,
