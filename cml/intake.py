@@ -45,8 +45,11 @@ COLUMN_SETTINGS: Mapping[str, tuple[str, ...]] = {
 MISSING_USER = Reason("missing user id", "fill it in or drop the row")
 MISSING_ITEM = Reason("missing item id", "fill it in or drop the row")
 MISSING_RATING = Reason("missing rating, which the thresholds need", "fill it in or drop the row")
+LEAST, MOST = 1e-30, 1e30  # of what float32 can hold, with room for sums
 BAD_RATING = Reason("rating is not a number", "fix it or drop the row")
+BIG_RATING = Reason(f"rating is beyond {MOST:g}", "fix it or drop the row")
 BAD_WEIGHT = Reason("weight is not a positive number", "fix it or drop the row")
+EXTREME_WEIGHT = Reason(f"weight is not within {LEAST:g} to {MOST:g}", "scale the column or drop the row")
 BAD_TIME = Reason("timestamp is neither seconds, milliseconds nor ISO 8601", "fix it or drop the row")
 
 
@@ -58,7 +61,8 @@ def needs_ratings(config: DataConfig) -> bool:
 def find_columns(path: Path, layout: Layout, config: DataConfig) -> dict[str, str]:
     """The file's column for each setting in `COLUMN_SETTINGS`; optional ones may be absent.
 
-    Raises DataError when a needed column, or one that was asked for by name, is not in the file.
+    Raises DataError when a needed column, or one that was asked for by name, is not in the file, or
+    when users and items would be the same.
     """
     found: dict[str, str] = {}
     needed = {"user_column", "item_column"} | ({"rating_column"} if needs_ratings(config) else set())
@@ -75,6 +79,11 @@ def find_columns(path: Path, layout: Layout, config: DataConfig) -> dict[str, st
                 f"{path}: has no column {wanted!r} (read as {layout.name}, columns {shown(layout.columns)}); "
                 f"name the right one with --{flag}, or give the file a header line"
             )
+    if found["user_column"] == found["item_column"]:
+        raise DataError(
+            f"{path}: column {found['user_column']!r} cannot hold both users and items; "
+            "name two columns with --user-column and --item-column"
+        )
     return found
 
 
@@ -149,7 +158,9 @@ class _Checked:
             (MISSING_USER, "user_column", as_mask(self._users.is_null())),
             (MISSING_ITEM, "item_column", as_mask(self._items.is_null())),
             (BAD_RATING, "rating_column", bad_rating),
+            (BIG_RATING, "rating_column", np.abs(self._ratings) > MOST),
             (BAD_WEIGHT, "weight_column", bad_weight | (self._weights <= 0)),
+            (EXTREME_WEIGHT, "weight_column", (self._weights < LEAST) | (self._weights > MOST)),
             (BAD_TIME, "timestamp_column", bad_time),
         ]
         if ratings_needed:

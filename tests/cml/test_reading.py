@@ -174,6 +174,24 @@ def test_each_reject_is_counted_once_with_its_line_value_reason_and_remedy(tmp_p
     assert f"{path}:5: 'five', rating is not a number; fix it or drop the row" in report.rejects.lines()
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_single_precision_cannot_hold_are_rejected(tmp_path):
+    text = "user_id,item_id,rating,weight\nu,a,5,1e300\nu,b,5,1e-300\nu,c,-1e300,1\nu,d,1e29,1e29\nu,e,-5,1e-29\n"
+    found = read(write_text(tmp_path / "x.csv", text))
+    assert found.report.rejects.counts == {
+        "weight is not within 1e-30 to 1e+30": 2,
+        "rating is beyond 1e+30": 1,
+    }
+    assert (found.dataset.weights < 1e30).all()
+    assert (found.dataset.weights > 0).all()
+
+
+def test_users_and_items_cannot_be_one_column(tmp_path):
+    path = write_text(tmp_path / "x.csv", "user_id,item_id\nu,a\n")
+    with pytest.raises(DataError, match="'user_id' cannot hold both users and items"):
+        read(path, DataConfig(item_column="user_id"))
+
+
 def test_only_the_first_rejects_of_a_reason_are_kept_and_all_are_counted(tmp_path):
     path = write_text(tmp_path / "x.csv", "user_id,item_id\nu,x\n" + "u,\n" * 1000)
     rejects = read(path).report.rejects

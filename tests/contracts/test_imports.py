@@ -26,16 +26,21 @@ from service.app import create_app
 from service.settings import Settings
 
 with TestClient(create_app(Settings(models=Path({models!r}), access_log=False))) as client:
-    answers = [
-        client.get("/readyz"),
-        client.get("/v1/users/ann/recommendations?explain=1&diversity=0.3&genres=Comedy"),
-        client.get("/v1/users/nobody/recommendations"),
-        client.get("/v1/items/i0/similar"),
-        client.get("/v1/items?title=alien"),
-        client.post("/v1/recommendations", json={{"liked": [{{"item_id": "i0"}}]}}),
-        client.post("/v1/events", json={{"events": [{{"user_id": "x", "item_id": "i0", "type": "like"}}]}}),
+    users, items = "/v1/users/ann", "/v1/items/i0"
+    paths = [
+        "/readyz", "/metrics", "/v1/model", "/v1/lists/trending", "/v1/items?title=alien", users, items,
+        users + "/recommendations?explain=1&diversity=0.3", "/v1/users/nobody/recommendations",
+        users + "/similar", items + "/similar", items + "/users", "/v1/admin/versions",
     ]
-print(json.dumps([answer.status_code for answer in answers]))
+    bodies = {{
+        "/v1/recommendations": {{"liked": [{{"item_id": "i0"}}], "where": {{"genres": "Comedy"}}}},
+        "/v1/recommendations/batch": {{"user_ids": ["ann", "nobody"]}},
+        "/v1/events": {{"events": [{{"user_id": "x", "item_id": "i0", "type": "like"}}]}},
+    }}
+    answers = [client.get(path) for path in paths]
+    answers += [client.post(path, json=body) for path, body in bodies.items()]
+    answers += [client.delete(users), client.put(items, json={{"metadata": {{"title": "A"}}}})]
+print(json.dumps({{str(answer.request.url): answer.text for answer in answers if answer.status_code != 200}}))
 """
 
 
@@ -97,4 +102,4 @@ def test_the_service_answers_where_training_libraries_cannot_be_imported(tmp_pat
     code = ASK_EVERYTHING.format(absent=TRAINING_ONLY, models=str(tmp_path / "models"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [200] * 7
+    assert json.loads(done.stdout) == {}
