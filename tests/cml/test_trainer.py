@@ -71,6 +71,19 @@ def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best():
     assert torch.equal(found.space.items, seen[1].items)
 
 
+def test_training_ends_when_the_caller_has_enough():
+    train, _ = two_tastes()
+    asked = []
+
+    def enough(progress):
+        asked.append(progress.epoch)
+        return progress.epoch == 4
+
+    found = fit(train, config_of(), enough=enough)
+    assert (found.stopped, len(found.history), found.best_epoch) == ("early", 4, 4)
+    assert asked == [1, 2, 3, 4]
+
+
 def test_ctrl_c_ends_training_with_the_best_space_so_far():
     train, _ = two_tastes()
 

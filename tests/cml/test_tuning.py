@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from cml import tuning
+from cml.artifact import load
 from cml.config import RunConfig, load_config, settings
 from cml.errors import NothingLearnedError, TrainingError
 from cml.history import Epoch
-from cml.pipeline import validation
+from cml.pipeline import ARTIFACT, train, validation
 from cml.rules import resolved
 from cml.search_space import MOVES, changed, given, value_of
 from cml.space import Space
@@ -273,3 +274,22 @@ def test_without_time_the_model_is_that_of_a_run_without_a_search():
     plain = fit(two_tastes()[0], small_config(), validate=judge)
     assert torch.equal(found.space.users, plain.space.users)
     assert config == changed(small_config(), "model.regularization", plain.regularization)
+
+
+def test_the_settings_that_won_make_the_model_and_are_stored_with_it(monkeypatch, tmp_path):
+    pairs, held_out = two_tastes()
+    valid = held_out.over(pairs.users, pairs.items)
+    won = changed(small_config(), "train.temperature", 0.123)
+
+    def search(tuner, *_):
+        return won, fit(tuner.train, won, validate=tuner.validate)
+
+    monkeypatch.setattr(Tuner, "search", search)
+    together = pairs.joined(valid)
+    budget = Budget(1.0, 0.0, Clock())
+    run = train(tmp_path / "run", pairs, small_config(), valid=valid, refit_on=together, auto=budget)
+    model = load(tmp_path / "run" / ARTIFACT)
+    assert model.config["train"]["temperature"] == 0.123
+    again = fit(together, run.config, epochs=run.fit.best_epoch)
+    assert torch.equal(torch.tensor(model.user_vectors), again.space.users)
+    assert run.config.train.temperature == 0.123
