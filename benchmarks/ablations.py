@@ -22,11 +22,11 @@ from typing import Any
 import torch
 
 from cml.config import RunConfig, load_config
-from cml.dataset import Dataset
-from cml.evaluation import HeldOut, evaluate
+from cml.data.dataset import Dataset
+from cml.data.reading import read_together
+from cml.evaluation.evaluate import HeldOut, evaluate
 from cml.pipeline import validation
-from cml.reading import read_together
-from cml.trainer import Fit, fit
+from cml.training.trainer import Fit, fit
 
 METRICS = ("recall@50", "ndcg@10")
 VARIANTS: dict[str, tuple[str, ...]] = {

@@ -13,10 +13,10 @@ from scipy.sparse import csr_array
 
 from benchmarks.fitted import Fitted, Lists, by_inner_product
 from benchmarks.splits import Parts
-from cml.als import factorise
-from cml.baselines import item_item_lists, popularity_lists
-from cml.held_out import HeldOut
-from cml.ranking import top_unseen_by
+from cml.evaluation.baselines import item_item_lists, popularity_lists
+from cml.evaluation.held_out import HeldOut
+from cml.evaluation.ranking import top_unseen_by
+from cml.training.als import factorise
 
 MOST_USERS = 12_000  # EASE solves a system of this size
 

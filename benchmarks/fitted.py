@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cml.evaluation import Evaluation, score
-from cml.held_out import HeldOut
-from cml.ranking import top_unseen_by
+from cml.evaluation.evaluate import Evaluation, score
+from cml.evaluation.held_out import HeldOut
+from cml.evaluation.ranking import top_unseen_by
 
 K = 50
 KS = (10, 20, 50)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from benchmarks.fitted import Fitted
 from benchmarks.splits import Parts
 from cml.artifact import load
-from cml.held_out import HeldOut
-from cml.ranking import top_unseen
+from cml.evaluation.held_out import HeldOut
+from cml.evaluation.ranking import top_unseen
 
 
 def trained(

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from benchmarks.fitted import Fitted, Lists
 from benchmarks.splits import Parts
 from cml.config import load_config
-from cml.held_out import HeldOut
-from cml.plan import Plan
-from cml.ranking import top_unseen
-from cml.space import Space
-from cml.trainer import Progress, fit
+from cml.evaluation.held_out import HeldOut
+from cml.evaluation.ranking import top_unseen
+from cml.training.plan import Plan
+from cml.training.space import Space
+from cml.training.trainer import Progress, fit
 
 
 class Stopwatch:

@@ -30,7 +30,7 @@ from benchmarks.ours import trained
 from benchmarks.peer_fits import peer
 from benchmarks.records import RESULTS, birthplace, write_record
 from benchmarks.splits import Parts, missing, read_parts
-from cml.evaluation import Evaluation, compare
+from cml.evaluation.evaluate import Evaluation, compare
 
 OWN: Mapping[str, Callable[[Parts, Mapping[str, Any]], Iterator[Fitted]]] = {
     "popularity": popularity,

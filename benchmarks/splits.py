@@ -12,10 +12,10 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from cml.config import DataConfig, SplitConfig
-from cml.dataset import Dataset
-from cml.held_out import HeldOut
-from cml.reading import read_interactions
-from cml.split import split
+from cml.data.dataset import Dataset
+from cml.data.reading import read_interactions
+from cml.data.split import split
+from cml.evaluation.held_out import HeldOut
 
 NAMES = ("train", "valid", "test")
 LEAST_PAIRS = 5  # of a user, where the benchmark itself splits

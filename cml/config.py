@@ -31,7 +31,14 @@ from cml.errors import ConfigError
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_METRICS = ("recall", "precision", "hit_rate", "ndcg", "map", "mrr")  # of cml.metrics, which needs scipy
+_METRICS = (
+    "recall",
+    "precision",
+    "hit_rate",
+    "ndcg",
+    "map",
+    "mrr",
+)  # of cml.evaluation.metrics, which needs scipy
 
 
 def _metric_name(name: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 from cml.errors import EventStoreError
-from cml.event_values import Event
-from cml.events import EventStore
+from cml.events.store import EventStore
+from cml.events.values import Event
 
 CONTROL, CANDIDATE = "control", "candidate"
 _Z = 1.959964  # of a two-sided 95 % interval

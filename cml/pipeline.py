@@ -15,21 +15,21 @@ import torch
 
 from cml.artifact import write
 from cml.catalogue import Catalogue
-from cml.checkpoint import Checkpoint
 from cml.config import RunConfig
 from cml.content import Content
-from cml.dataset import Dataset
+from cml.data.dataset import Dataset
 from cml.durable import replace_file
 from cml.errors import ConfigError, TrainingError
-from cml.evaluation import HeldOut, evaluate
-from cml.history import Epoch, as_csv
-from cml.metrics import METRICS
-from cml.profiling import OFF, WRITING, Profile
-from cml.rules import resolved
-from cml.search_space import changed, given
-from cml.space import Space
-from cml.trainer import Fit, Validate, fit
-from cml.tuning import Budget, Trial, Tuner, trials_as_csv
+from cml.evaluation.evaluate import HeldOut, evaluate
+from cml.evaluation.metrics import METRICS
+from cml.training.checkpoint import Checkpoint
+from cml.training.history import Epoch, as_csv
+from cml.training.profiling import OFF, WRITING, Profile
+from cml.training.rules import resolved
+from cml.training.search_space import changed, given
+from cml.training.space import Space
+from cml.training.trainer import Fit, Validate, fit
+from cml.training.tuning import Budget, Trial, Tuner, trials_as_csv
 from cml.vocabulary import Vocabulary
 
 ARTIFACT = "artifact"

@@ -12,8 +12,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cml import __version__
-from cml.event_writer import EventWriter
-from cml.events import EventStore
+from cml.events.store import EventStore
+from cml.events.writer import EventWriter
 from cml.registry import Registry
 from service import errors, openapi, paths
 from service.administration import Administration

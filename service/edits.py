@@ -12,7 +12,7 @@ from typing import Any
 
 from cml.catalogue import Catalogue
 from cml.errors import DataError
-from cml.event_values import ItemState
+from cml.events.values import ItemState
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 from service.live import Live

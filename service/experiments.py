@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from cml.event_values import Experiment
+from cml.events.values import Experiment
 from cml.experiments import CANDIDATE, CONTROL, marker
 from cml.snapshot import Snapshot
 from service.live import Live

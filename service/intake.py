@@ -8,8 +8,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from cml.errors import EventStoreError
-from cml.event_values import Event
-from cml.event_writer import EventWriter
+from cml.events.values import Event
+from cml.events.writer import EventWriter
 from cml.vocabulary import UNKNOWN_ROW
 from service.asked import EventIn
 from service.errors import Problem, invalid

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 
 from cml.errors import EventStoreError
-from cml.event_values import Event, Experiment, ItemState, Marks
-from cml.events import EventStore
+from cml.events.store import EventStore
+from cml.events.values import Event, Experiment, ItemState, Marks
 
 _MOST_USERS = 100_000  # users whose events are kept in memory; beyond it all are forgotten and read again
 _log = logging.getLogger(__name__)

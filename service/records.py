@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cml.errors import EventStoreError
-from cml.event_values import Event, Experiment, ItemState
-from cml.events import EventStore
+from cml.events.store import EventStore
+from cml.events.values import Event, Experiment, ItemState
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 from service.asked import ExperimentRequest, ItemUpdate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cml.event_values import Event
+from cml.events.values import Event
 from cml.recommend import Signal
 from service.asked import SessionRequest
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from threading import Lock
 
 from cml.errors import CmlError
-from cml.event_values import ItemState
+from cml.events.values import ItemState
 from cml.registry import Registry
 from cml.snapshot import Snapshot
 from service.edits import with_metadata

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from cml.commands.common import json_option, print_json
-from cml.events import EventStore
+from cml.events.store import EventStore
 from cml.experiments import Comparison, compare
 
 

@@ -13,8 +13,8 @@ from cml.commands.options import ReadingFlags, items_options, reading_options
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from cml.items import ItemReport
-    from cml.reading import ReadReport
+    from cml.data.items import ItemReport
+    from cml.data.reading import ReadReport
 
 FILE = click.Path(path_type=Path)
 
@@ -37,9 +37,9 @@ def check(
     as_json: bool,
 ) -> None:
     """Read FILE... as training would, and say what is in them and what cannot be used."""
-    from cml.items import read_item_table
-    from cml.reading import read_interactions
-    from cml.summary import summarise
+    from cml.data.items import read_item_table
+    from cml.data.reading import read_interactions
+    from cml.data.summary import summarise
 
     read = read_interactions(files, reading.applied_to(), strict=reading.strict)
     table = None
@@ -57,7 +57,7 @@ def check(
 @command.command("list")
 def list_sources() -> None:
     """List the public data sets that `cml data fetch` knows."""
-    from cml.sources import SOURCES
+    from cml.data.sources import SOURCES
 
     for source in SOURCES.values():
         size = sum(download.size or 0 for download in source.downloads)
@@ -71,8 +71,8 @@ def list_sources() -> None:
 @click.option("--no-verify", is_flag=True, help="Accept a download whose checksum differs.")
 def fetch(name: str, into: Path, category: str | None, no_verify: bool) -> None:
     """Download the public data set NAME, check it, and unpack it."""
-    from cml.fetch import fetch as fetch_source
-    from cml.fetch import find_source
+    from cml.data.fetch import fetch as fetch_source
+    from cml.data.fetch import find_source
 
     source = find_source(name, category)
     click.echo(f"{source.name}: {source.terms}", err=True)

@@ -13,15 +13,15 @@ from cml.bundled import bundled_interactions, bundled_items
 from cml.commands.demo_service import ask, running_service
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
-from cml.dataset import Dataset
-from cml.evaluation import HeldOut
-from cml.items import read_items
-from cml.judging import liked_pairs, seen_pairs
+from cml.data.dataset import Dataset
+from cml.data.items import read_items
+from cml.data.reading import read_interactions
+from cml.data.split import split
+from cml.evaluation.evaluate import HeldOut
+from cml.evaluation.judging import liked_pairs, seen_pairs
+from cml.evaluation.report import report
 from cml.pipeline import ARTIFACT, train
-from cml.reading import read_interactions
 from cml.registry import Registry
-from cml.report import report
-from cml.split import split
 
 SHOWN_USERS = 3
 SHOWN_FILMS = 5

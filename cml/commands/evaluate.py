@@ -9,10 +9,10 @@ import click
 import numpy as np
 
 from cml.artifact import load
-from cml.baselines import BASELINES
 from cml.commands.common import json_option, print_json
 from cml.commands.models import artifact_of
-from cml.judging import judge, read_for
+from cml.evaluation.baselines import BASELINES
+from cml.evaluation.judging import judge, read_for
 
 FILE = click.Path(path_type=Path)
 DEFAULT_KS = (10, 20, 50, 100)

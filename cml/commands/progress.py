@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from cml.history import Epoch
+from cml.training.history import Epoch
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from cml.commands.common import json_option, models_option, print_json
 from cml.commands.options import ReadingFlags, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
-from cml.items import read_items
+from cml.data.items import read_items
+from cml.data.reading import read_interactions
 from cml.manifest import read_manifest
-from cml.reading import read_interactions
 from cml.registry import Registry
-from cml.retraining import Retraining, retrain
+from cml.retraining.retrain import Retraining, retrain
 
 FILE = click.Path(path_type=Path)
 

@@ -16,13 +16,13 @@ from cml.commands.duration import Duration
 from cml.commands.options import ReadingFlags, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
-from cml.dataset import Dataset
-from cml.items import read_items
+from cml.data.dataset import Dataset
+from cml.data.items import read_items
+from cml.data.reading import read_interactions, read_together
+from cml.data.split import split
 from cml.pipeline import ReadCatalogue, TrainedRun, train
-from cml.profiling import OFF, Timer
-from cml.reading import read_interactions, read_together
-from cml.split import split
-from cml.tuning import Budget, Trial
+from cml.training.profiling import OFF, Timer
+from cml.training.tuning import Budget, Trial
 
 FILE = click.Path(path_type=Path)
 

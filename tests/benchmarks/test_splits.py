@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.splits import missing, read_parts
 from cml.config import DataConfig
-from cml.reading import read_interactions
+from cml.data.reading import read_interactions
 from tests.benchmarks.worlds import USERS, tiny_parts, write_interactions
 from tests.cml.data_files import pairs_of, write_rows
 

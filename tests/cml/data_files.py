@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cml.dataset import Dataset
+from cml.data.dataset import Dataset
 from cml.vocabulary import Vocabulary
 
 

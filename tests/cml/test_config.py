@@ -4,7 +4,7 @@ import pytest
 
 from cml.config import load_config
 from cml.errors import ConfigError
-from cml.metrics import METRICS, cutoff
+from cml.evaluation.metrics import METRICS, cutoff
 
 
 @pytest.mark.parametrize(

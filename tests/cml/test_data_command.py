@@ -87,7 +87,7 @@ def test_list_shows_every_data_set_and_its_terms():
 
 
 def test_fetch_shows_the_terms_and_what_to_do_next(tmp_path, monkeypatch):
-    from cml.sources import SOURCES, Download, Source
+    from cml.data.sources import SOURCES, Download, Source
 
     for name in ("ratings.dat", "movies.dat"):
         write_text(tmp_path / name, "1::2::3::4\n")

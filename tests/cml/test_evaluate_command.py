@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cml.commands.evaluate import command
-from cml.dataset import Dataset
+from cml.data.dataset import Dataset
 from cml.errors import ArtifactError, DataError
 from cml.registry import Registry
 from tests.cml.worlds import model, random_pairs

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from cml.commands.ab import command
 from cml.errors import EventStoreError
-from cml.event_values import Event
-from cml.events import EventStore
+from cml.events.store import EventStore
+from cml.events.values import Event
 from cml.experiments import compare, marker, wilson
 
 

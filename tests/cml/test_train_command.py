@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from cml.artifact import load
 from cml.commands.train import command
 from cml.errors import ConfigError
-from cml.history import Epoch
-from cml.profiling import OTHER, STAGES
+from cml.training.history import Epoch
+from cml.training.profiling import OTHER, STAGES
 from tests.cml.training_worlds import two_tastes
 
 SETTINGS = ("dim=4", "epochs=3", "batch_size=64", "pool=20", "train.metric=hit_rate@5")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cml.dataset import Dataset
+from cml.data.dataset import Dataset
 from cml.vocabulary import Vocabulary
 
 

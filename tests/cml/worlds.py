@@ -9,7 +9,7 @@ import numpy as np
 from cml import artifact
 from cml.artifact import Artifact
 from cml.content import Content
-from cml.dataset import Dataset
+from cml.data.dataset import Dataset
 from cml.vocabulary import Vocabulary
 
 

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 
 import pytest
 
-from cml.events import EventStore
+from cml.events.store import EventStore
 from cml.registry import Registry
 from tests.end_to_end.servers import server
 from tests.service.worlds import content, publish

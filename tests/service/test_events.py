@@ -182,7 +182,7 @@ def test_without_an_event_store_lists_are_answered_and_events_refused(serve):
 def test_a_store_that_fails_refuses_events_and_leaves_the_lists_answering(serve, models):
     client = serve()
     before = ids(recommended(client, "ann"))
-    from cml.events import EventStore
+    from cml.events.store import EventStore
 
     broken = EventStore(f"sqlite:///{models / 'events.db'}")
     with broken._writing() as connection:

@@ -115,7 +115,7 @@ def test_an_experiment_divides_the_users_and_names_the_variant(serve, models):
     assert {answer["variant"] for answer in answers} == {CONTROL, CANDIDATE}
     assert 'variant="candidate"' in client.get("/metrics").text
     client.post("/v1/admin/reload")  # exposures are written with each look around
-    from cml.events import EventStore
+    from cml.events.store import EventStore
 
     shown = EventStore(f"sqlite:///{models / 'events.db'}").exposures("flip")
     assert sum(sum(users.values()) for users in shown.values()) == 20

@@ -1,0 +1,193 @@
+"""Item tables: titles to show and columns to filter by, from the same file formats as interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cml.catalogue import Catalogue
+from cml.data.columns import texts
+from cml.data.formats import Layout, recognise, shown
+from cml.data.item_values import KINDS, kind_of, values_of
+from cml.data.movielens import ITEM_LAYOUTS, as_plain_columns
+from cml.data.rejects import Reason, Reject, Rejects
+from cml.data.tables import Chunk, read_chunks
+from cml.errors import ConfigError, DataError
+from cml.vocabulary import UNKNOWN_ROW, Vocabulary
+
+ID_COLUMN = "item_id"
+ID_ALIASES = ("movieId", "book_id", "parent_asin", "id")  # of public data sets, as the next one
+TITLE_ALIASES = ("name",)
+
+MISSING_ID = Reason("missing item id", "fill it in or drop the row")
+REPEATED_ID = Reason("the item has a row already, which counts", "drop one of the two")
+
+
+@dataclass(frozen=True)
+class ItemReport:
+    """What became of an item table's rows."""
+
+    layout: str
+    rows: int
+    rejects: Rejects
+    matched: int  # items of the vocabulary that have a row
+    unmatched: int  # items of the vocabulary that have none
+    unused: int  # rows of items outside the vocabulary
+    kinds: Mapping[str, str]  # column -> what it was read as
+    unreadable: Mapping[str, list[str]]  # column -> its values that are not of that kind, left out
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {
+            "layout": self.layout,
+            "rows": self.rows,
+            "rejected": dict(self.rejects.counts),
+            "first_rejected": [str(reject) for reject in self.rejects.first],
+            "matched": self.matched,
+            "unmatched": self.unmatched,
+            "unused": self.unused,
+            "kinds": dict(self.kinds),
+            "unreadable": {name: len(values) for name, values in self.unreadable.items()},
+        }
+
+
+@dataclass(frozen=True)
+class ItemReading:
+    """Item metadata by row of the vocabulary, and how it came about."""
+
+    catalogue: Catalogue
+    report: ItemReport
+
+
+def read_items(
+    path: Path,
+    items: Vocabulary,
+    *,
+    id_column: str = ID_COLUMN,
+    kinds: Mapping[str, str] | None = None,
+    strict: bool = False,
+) -> Catalogue:
+    """The catalogue of `read_item_table`, for callers who do not report."""
+    return read_item_table(path, items, id_column=id_column, kinds=kinds, strict=strict).catalogue
+
+
+def read_item_table(
+    path: Path,
+    items: Vocabulary,
+    *,
+    id_column: str = ID_COLUMN,
+    kinds: Mapping[str, str] | None = None,
+    strict: bool = False,
+) -> ItemReading:
+    """Read an item table into a catalogue of `len(items)` rows; items without a row there have no metadata.
+
+    All columns but the id are kept under their names, typed by `item_values.kind_of`, or as `kinds` says
+    (column -> text, tags, number or date). Of several rows of an item the first counts.
+
+    strict: a rejected row raises. Raises DataError when the table cannot be used, ConfigError for a kind or
+    column that does not exist.
+    """
+    path = Path(path)
+    layout = recognise(path, ITEM_LAYOUTS)
+    id_column = _find_id(path, layout, id_column)
+    rejects, n_rows = Rejects(), 0
+    parts: list[Mapping[str, pa.ChunkedArray]] = []
+    seen: set[str] = set()
+    for chunk in read_chunks(path, layout, layout.columns, ids={id_column}):
+        n_rows += len(chunk) + len(chunk.broken)
+        parts.append(_usable(path, chunk, id_column, seen, rejects))
+        if strict and len(rejects):
+            raise DataError(f"{rejects.by_line()[0]} (strict: the file is refused)")
+    if not seen:
+        raise DataError(f"{path}: none of {n_rows:,} rows has a usable item id" + _first(rejects))
+    columns = _named(layout, {name: _joined([part[name] for part in parts]) for name in layout.columns})
+    rows = items.rows(columns.pop(id_column).to_pylist())
+    used = _kinds(path, columns, kinds or {})
+    values = {name: values_of(column, used[name]) for name, column in columns.items()}
+    placed = {name: _placed(column, rows, len(items)) for name, (column, _) in values.items()}
+    matched = int(np.count_nonzero(rows != UNKNOWN_ROW))
+    report = ItemReport(
+        layout=layout.name,
+        rows=n_rows,
+        rejects=rejects,
+        matched=matched,
+        unmatched=len(items) - matched,
+        unused=len(rows) - matched,
+        kinds=used,
+        unreadable={name: wrong for name, (_, wrong) in values.items() if wrong},
+    )
+    return ItemReading(Catalogue.from_columns(len(items), placed, used), report)
+
+
+def _find_id(path: Path, layout: Layout, wanted: str) -> str:
+    names = (ID_COLUMN, *ID_ALIASES) if wanted == ID_COLUMN else (wanted,)
+    column = next((name for name in names if name in layout.columns), None)
+    if column is None:
+        raise DataError(
+            f"{path}: has no column {wanted!r} (read as {layout.name}, columns {shown(layout.columns)}); "
+            "name the id column right, or give the file a header line"
+        )
+    return column
+
+
+def _usable(
+    path: Path, chunk: Chunk, id_column: str, seen: set[str], rejects: Rejects
+) -> Mapping[str, pa.ChunkedArray]:
+    """The columns without rejected rows, ids as strings; `seen` and `rejects` grow."""
+    for reject in chunk.broken:
+        rejects.add(reject)
+    ids = texts(chunk.columns[id_column], f"{path}: column {id_column!r}")
+    keep = []
+    for index, item_id in enumerate(ids.to_pylist()):
+        keep.append(item_id is not None and item_id not in seen)
+        if not keep[-1]:
+            reason = MISSING_ID if item_id is None else REPEATED_ID
+            located = (
+                [Reject(path, chunk.line_of(index), item_id or "", reason)] if rejects.wants(reason) else []
+            )
+            rejects.add_counted(reason, 1, located)
+        else:
+            seen.add(item_id)
+    mask = pa.array(keep, type=pa.bool_())
+    return {name: column.filter(mask) for name, column in {**chunk.columns, id_column: ids}.items()}
+
+
+def _joined(parts: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], type=parts[0].type)
+
+
+def _named(layout: Layout, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
+    """The columns in plain form, with a title where a public data set calls it otherwise."""
+    plain = dict(as_plain_columns(layout, columns))
+    alias = next((name for name in TITLE_ALIASES if name in plain and "title" not in plain), None)
+    return {"title" if name == alias else name: column for name, column in plain.items()}
+
+
+def _kinds(path: Path, columns: Mapping[str, pa.ChunkedArray], asked: Mapping[str, str]) -> dict[str, str]:
+    for name, kind in asked.items():
+        if name not in columns:
+            raise ConfigError(
+                f"{path}: no column {name!r} to read as {kind}; columns: {shown(tuple(columns))}"
+            )
+        if kind not in KINDS:
+            raise ConfigError(f"column {name!r}: kind {kind!r} is not one of {', '.join(KINDS)}")
+    return {name: asked.get(name) or kind_of(name, column) for name, column in columns.items()}
+
+
+def _placed(values: list[Any], rows: NDArray[np.int64], n_items: int) -> list[Any]:
+    """Values by row of the vocabulary, None where the table says nothing."""
+    placed: list[Any] = [None] * n_items
+    for row, value in zip(rows.tolist(), values, strict=True):
+        if row != UNKNOWN_ROW:
+            placed[row] = value
+    return placed
+
+
+def _first(rejects: Rejects) -> str:
+    return f"; first: {rejects.by_line()[0]}" if rejects.first else "; is this the right file?"

@@ -1,0 +1,278 @@
+"""The event store: what happened since training, durable before it is acknowledged.
+
+Written by the service, read by the service and by retraining. SQLAlchemy Core over SQLite (write-ahead log,
+synchronous=FULL: a commit is on disk when it returns); the same statements run on PostgreSQL by URL.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple
+from typing import Any
+
+import orjson
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, delete, func, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from cml.errors import EventStoreError
+from cml.events import schema
+from cml.events.database import open_engine
+from cml.events.values import Changes, Event, Experiment, ItemState, Marks, user_digest
+
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError)
+_WRITER_LOCK = 0x636D6C  # PostgreSQL: one writer at a time, so that numbers become visible in order
+
+
+class EventStore:
+    """One database of events. Safe to share between threads; each call is one transaction.
+
+    `clock` gives seconds since 1970. Every method raises EventStoreError when the database fails.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._engine = open_engine(url)
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self._insert = _INSERT[self._engine.dialect.name]
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        with self._writing() as connection:
+            schema.migrate(connection)
+        self._watched: Any = None
+
+    def close(self) -> None:
+        """Close every connection; the store cannot be used afterwards."""
+        if self._watched is not None:
+            self._watched.close()
+        self._engine.dispose()
+
+    def version(self) -> int:
+        """A number that differs from the last one if anyone else's commit came in between.
+
+        Costs microseconds on SQLite, so that a reader may ask before every answer. Call it from one thread.
+        """
+        try:
+            if self._is_sqlite:
+                return int(self._ask_sqlite("PRAGMA data_version")[0][0])
+            with self._reader.connect() as connection:
+                return hash(self._newest(connection))
+        except _FAILURES as error:
+            raise _failed("read", error) from error
+
+    def append(self, batch: Sequence[Event]) -> frozenset[str]:
+        """Store events durably; returns the ids of those that are new. An id seen before changes nothing."""
+        if not batch:
+            return frozenset()
+        now = self._clock()
+        rows = [_row(one, now) for one in batch]
+        with self._writing() as connection:
+            statement = self._insert(schema.events).on_conflict_do_nothing(index_elements=["event_id"])
+            statement = statement.returning(schema.events.c.event_id)
+            return frozenset(connection.execute(statement, rows).scalars())
+
+    def knows(self, user_id: str) -> bool:
+        """Whether there are events of the user. As cheap as `version`, and for the same thread."""
+        try:
+            if self._is_sqlite:
+                return bool(self._ask_sqlite("SELECT 1 FROM events WHERE user_id = ? LIMIT 1", user_id))
+            return bool(self._events(schema.events.c.user_id == user_id, limit=1))
+        except _FAILURES as error:
+            raise _failed("read", error) from error
+
+    def events_of(self, user_id: str) -> list[Event]:
+        """The user's events in the order of their arrival."""
+        return self._events(schema.events.c.user_id == user_id)
+
+    def events_after(self, sequence: int, limit: int) -> list[Event]:
+        """At most `limit` events numbered above `sequence`, in order: what retraining reads page by page."""
+        return self._events(schema.events.c.sequence > sequence, limit)
+
+    def changes(self, since: Marks, *, with_users: bool = True) -> Changes:
+        """What was written after `since`; the answer's own marks continue from there.
+
+        `with_users=False` leaves out whose events changed: a reader that starts has nothing to update.
+        """
+        with self._reading() as connection:
+            events, erasures, items = schema.events, schema.erasures, schema.items
+            newest = zip(astuple(since), self._newest(connection), strict=True)
+            marks = Marks(*(max(pair) for pair in newest))  # numbers vanish with erased rows
+            users = (
+                select(events.c.user_id)
+                .where(_after(events.c.sequence, since.events, marks.events))
+                .distinct()
+            )
+            erased = select(erasures).where(_after(erasures.c.sequence, since.erasures, marks.erasures))
+            changed = (
+                select(items)
+                .where(_after(items.c.sequence, since.items, marks.items))
+                .order_by(items.c.sequence)
+            )
+            return Changes(
+                marks=marks,
+                users=tuple(connection.execute(users).scalars()) if with_users else (),
+                erased=tuple((row.digest, row.sequence) for row in connection.execute(erased)),
+                items=tuple(_item(row) for row in connection.execute(changed).mappings()),
+                experiment=self._experiment(connection) if marks.experiments > since.experiments else None,
+            )
+
+    def erase(self, user_id: str) -> int:
+        """Delete everything about the user and remember, by digest only, to mask the published rest.
+
+        Returns the number of events deleted. Deleted pages are overwritten, not just released.
+        """
+        digest = user_digest(user_id)
+        with self._writing() as connection:
+            connection.execute(delete(schema.erasures).where(schema.erasures.c.digest == digest))
+            connection.execute(insert(schema.erasures).values(digest=digest, erased_at=self._clock()))
+            connection.execute(delete(schema.exposures).where(schema.exposures.c.user_id == user_id))
+            erased = connection.execute(delete(schema.events).where(schema.events.c.user_id == user_id))
+        self._forget_log()
+        return erased.rowcount
+
+    def erased(self) -> frozenset[str]:
+        """Digests of all erased users: whoever reads an interactions file for training drops these."""
+        with self._reading() as connection:
+            return frozenset(connection.execute(select(schema.erasures.c.digest)).scalars())
+
+    def item(self, item_id: str) -> ItemState | None:
+        """What was said about the item since publishing, or None."""
+        with self._reading() as connection:
+            found = connection.execute(select(schema.items).where(schema.items.c.item_id == item_id))
+            row = found.mappings().first()
+        return None if row is None else _item(row)
+
+    def put_item(self, state: ItemState) -> None:
+        """Replace what is said about an item."""
+        with self._writing() as connection:
+            connection.execute(delete(schema.items).where(schema.items.c.item_id == state.item_id))
+            connection.execute(
+                insert(schema.items).values(
+                    item_id=state.item_id,
+                    hidden=state.hidden,
+                    metadata=None if state.metadata is None else orjson.dumps(state.metadata).decode(),
+                    features=None if state.features is None else orjson.dumps(state.features).decode(),
+                )
+            )
+
+    def experiment(self) -> Experiment | None:
+        """The experiment that was decided last, running or ended; None when there never was one."""
+        with self._reading() as connection:
+            return self._experiment(connection)
+
+    def decide(self, experiment: Experiment) -> None:
+        """Start, change or (candidate None) end an experiment."""
+        with self._writing() as connection:
+            values = asdict(experiment) | {"decided_at": self._clock()}
+            connection.execute(insert(schema.experiments).values(**values))
+
+    def expose(self, counts: dict[tuple[str, str, str], int]) -> None:
+        """Add to the number of lists shown, by (experiment, variant, user_id)."""
+        if not counts:
+            return
+        table = schema.exposures
+        upsert = self._insert(table)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=["experiment", "variant", "user_id"],
+            set_={"lists": table.c.lists + upsert.excluded.lists},
+        )
+        rows = [
+            {"experiment": experiment, "variant": variant, "user_id": user_id, "lists": lists}
+            for (experiment, variant, user_id), lists in counts.items()
+        ]
+        with self._writing() as connection:
+            connection.execute(upsert, rows)
+
+    def exposures(self, experiment: str) -> dict[str, dict[str, int]]:
+        """Lists shown, by variant and user."""
+        shown: dict[str, dict[str, int]] = {}
+        table = schema.exposures
+        with self._reading() as connection:
+            for row in connection.execute(select(table).where(table.c.experiment == experiment)):
+                shown.setdefault(row.variant, {})[row.user_id] = row.lists
+        return shown
+
+    def attributed(self, marker: str) -> list[Event]:
+        """Events whose recommendation id contains `marker`."""
+        return self._events(schema.events.c.recommendation_id.contains(marker, autoescape=True))
+
+    def count(self) -> int:
+        """How many events are stored."""
+        with self._reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(schema.events)).scalar_one())
+
+    def _events(self, condition: Any, limit: int | None = None) -> list[Event]:
+        table = schema.events
+        columns = [table.c[name] for name in Event.__dataclass_fields__]
+        query = select(*columns).where(condition).order_by(table.c.sequence).limit(limit)
+        with self._reading() as connection:
+            return [Event(**row) for row in connection.execute(query).mappings()]
+
+    def _experiment(self, connection: Connection) -> Experiment | None:
+        table = schema.experiments
+        row = connection.execute(select(table).order_by(table.c.sequence.desc()).limit(1)).first()
+        return None if row is None else Experiment(row.name, row.candidate, row.share)
+
+    def _newest(self, connection: Connection) -> tuple[int, ...]:
+        tables = (schema.events, schema.erasures, schema.items, schema.experiments)
+        newest = [select(func.coalesce(func.max(table.c.sequence), 0)).scalar_subquery() for table in tables]
+        return tuple(connection.execute(select(*newest)).one())
+
+    def _ask_sqlite(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows from a connection kept for this, past the layers that cost more than such questions."""
+        if self._watched is None:
+            self._watched = self._engine.raw_connection()
+            self._cursor = self._watched.cursor()
+        return self._cursor.execute(statement, values).fetchall()
+
+    def _forget_log(self) -> None:
+        """Move the write-ahead log into the database file and empty it: erased rows must not linger there."""
+        if self._is_sqlite:
+            with self._reading() as connection:
+                connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                if not self._is_sqlite:
+                    connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                yield connection
+        except _FAILURES as error:
+            raise _failed("written", error) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._reader.connect() as connection:
+                yield connection
+        except _FAILURES as error:
+            raise _failed("read", error) from error
+
+
+def _row(event: Event, received_at: float) -> dict[str, Any]:
+    values = {name: getattr(event, name) for name in Event.__dataclass_fields__ if name != "sequence"}
+    return values | {"received_at": received_at}
+
+
+def _item(row: RowMapping) -> ItemState:
+    return ItemState(
+        item_id=row["item_id"],
+        hidden=bool(row["hidden"]),
+        metadata=None if row["metadata"] is None else orjson.loads(row["metadata"]),
+        features=None if row["features"] is None else tuple(orjson.loads(row["features"])),
+    )
+
+
+def _after(column: Column[int], since: int, until: int) -> ColumnElement[bool]:
+    return (column > since) & (column <= until)
+
+
+def _failed(what: str, error: Exception) -> EventStoreError:
+    cause = getattr(error, "orig", None) or error
+    return EventStoreError(
+        f"the event store cannot be {what}: {cause}; check the disk, the URL and the permissions"
+    )

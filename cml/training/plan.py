@@ -1,0 +1,135 @@
+"""A training run made ready: configuration turned into the parts that do the work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cml.config import RunConfig, TrainConfig
+from cml.data.dataset import Dataset
+from cml.errors import ConfigError, TrainingError
+from cml.training.engine import Engine
+from cml.training.objectives import make_objective
+from cml.training.optimizers import OPTIMIZERS
+from cml.training.profiling import OFF, Profile
+from cml.training.rules import resolved
+from cml.training.sampling import (
+    Batch,
+    Interacted,
+    PerPair,
+    SharedPool,
+    batches_of_pairs,
+    batches_of_users,
+    popularity_probability,
+)
+from cml.training.space import Space
+from cml.training.start import Judge, Start, starting_space
+
+
+@dataclass
+class Plan:
+    """The parts of a run. `rng` and the space are what steps change; the rest stays as made."""
+
+    space: Space
+    regularization: float | None  # of the start
+    engine: Engine
+    negatives: SharedPool | PerPair
+    rng: np.random.Generator
+    schedule: Callable[[int], float]  # epochs done -> factor of the learning rate
+    learning_rate: float
+    batches: Callable[[], Iterator[Batch]]
+    user_weights: NDArray[np.float32]  # (n_users,)
+
+    @classmethod
+    def of(
+        cls,
+        train: Dataset,
+        config: RunConfig,
+        start: Space | None,
+        judge: Judge | None = None,
+        profile: Profile = OFF,
+    ) -> Plan:
+        """A plan from a copy of `start`, else from where the configuration and `judge` say, see `cml.training.start`.
+
+        Raises TrainingError when there is nothing to learn from.
+        """
+        positives = train.positives()
+        if not positives.nnz:
+            raise TrainingError("no liked pair to learn from; check data.like_threshold and the file")
+        settings = resolved(config, *positives.shape, positives.nnz).train
+        begin = (
+            Start(start.copy())
+            if start
+            else starting_space(positives, config.model, config.rng("start"), judge)
+        )
+        space = _placed(begin.space, config.device)
+        optimizer = OPTIMIZERS[settings.optimizer]
+        rng = config.rng("steps")
+        make = (
+            partial(batches_of_users, visits=settings.visits or 1)
+            if settings.batch == "users"
+            else batches_of_pairs
+        )
+        return cls(
+            space=space,
+            regularization=begin.regularization,
+            engine=Engine(
+                space,
+                make_objective(settings),
+                optimizer(space.users, space.radius, settings.learning_rate * settings.user_rate),
+                optimizer(space.items, space.radius, settings.learning_rate),
+                covariance=settings.covariance,
+                margin=0.0 if settings.loss == "smooth-warp" else settings.margin,
+                analytic=settings.gradient == "analytic",
+                profile=profile,
+            ),
+            negatives=_negatives(train, settings),
+            rng=rng,
+            schedule=SCHEDULES[settings.schedule](settings.epochs),
+            learning_rate=settings.learning_rate,
+            batches=lambda: make(positives, settings.batch_size, rng),
+            user_weights=_user_weights(np.diff(positives.indptr), settings.user_power),
+        )
+
+    def weights(self, batch: Batch) -> Tensor:
+        """Weight of each positive: of the interaction, times its user's."""
+        weights = batch.weights * self.user_weights[batch.users[batch.owner]]
+        return torch.from_numpy(weights).to(self.space.users.device)
+
+
+def _placed(space: Space, device: str) -> Space:
+    """The space on a device. Raises ConfigError where torch cannot use it."""
+    try:
+        return space.to(device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises for an unknown and for an absent one
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"setting device = {device!r}: {reason}; choose cpu, or cuda with a GPU") from None
+
+
+def _negatives(train: Dataset, settings: TrainConfig) -> SharedPool | PerPair:
+    interacted = Interacted(train.seen(), train.dislikes())
+    probability = popularity_probability(train.positives(), settings.popularity_power)
+    if settings.negatives == "per-pair":
+        return PerPair(settings.draws, interacted, probability)
+    size = train.n_items if settings.negatives == "all" else settings.pool
+    return SharedPool(size, interacted, probability)
+
+
+def _user_weights(likes: NDArray[np.integer], power: float) -> NDArray[np.float32]:
+    """`likes ** -power`, scaled so that the mean over all positives is 1: (n_users,), 0 for users without any."""
+    raw = np.where(likes > 0, np.maximum(likes, 1).astype(np.float64) ** -power, 0.0)
+    return (raw * likes.sum() / (raw * likes).sum()).astype(np.float32)
+
+
+SCHEDULES: dict[str, Callable[[int], Callable[[int], float]]] = {
+    "constant": lambda _: lambda _: 1.0,
+    "linear": lambda epochs: lambda done: 1 - done / epochs,
+    "cosine": lambda epochs: lambda done: (1 + math.cos(math.pi * done / epochs)) / 2,
+}
