@@ -116,11 +116,11 @@ class TrainConfig(Section):
     batch: Literal["users", "pairs"] = "users"  # a step takes whole users, or random pairs
     visits: PositiveInt | None = None  # parts that users' positives are dealt into; None: by the data's size
     batch_size: PositiveInt = 8192  # positives in a step
-    optimizer: Literal["adagrad", "adam"] = "adagrad"
+    optimizer: Literal["rowwise-adagrad", "adagrad", "adam"] = "rowwise-adagrad"
     learning_rate: PositiveFloat = 0.05  # of items
     user_rate: PositiveFloat = 1.0  # times the learning rate for users
-    schedule: Literal["constant", "linear", "cosine"] = "constant"  # over the epochs allowed
-    epochs: PositiveInt = 30
+    schedule: Literal["constant", "linear", "cosine"] = "linear"  # over the epochs allowed
+    epochs: PositiveInt = 12
     patience: PositiveInt = 6  # validations without improvement before training stops
     metric: MetricName = "ndcg@10"  # validation metric that chooses the epoch
     gradient: Literal["analytic", "autograd"] = "analytic"  # autograd: the slow, readable reference

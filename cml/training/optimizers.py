@@ -20,6 +20,29 @@ class RowOptimizer(Protocol):
         """The tensors that a checkpoint must hold; restoring writes into them in place."""
 
 
+class RowwiseAdagrad:
+    """Adagrad with one accumulator a row: the mean square of the row's gradients.
+
+    All components of a row share a step size, so a step commutes with rotations of the space, as distances do;
+    it also needs a fraction of the memory.
+    """
+
+    def __init__(
+        self, table: Tensor, radius: float | None, learning_rate: float, initial_accumulator: float = 0.1
+    ) -> None:
+        self._table, self._radius, self._learning_rate = table, radius, learning_rate
+        self._squares = table.new_full((len(table), 1), initial_accumulator)
+
+    def step(self, rows: Tensor, gradient: Tensor, scale: float) -> None:
+        squares = self._squares[rows].add_(gradient.square().mean(1, keepdim=True))
+        self._squares[rows] = squares
+        moved = self._table[rows].addcmul_(gradient, squares.rsqrt_(), value=-self._learning_rate * scale)
+        self._table[rows] = project_to_ball(moved, self._radius)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"squares": self._squares}
+
+
 class RowAdagrad:
     """Adagrad with an accumulator for each component of each row."""
 
@@ -71,4 +94,8 @@ class RowAdam:
         return {"mean": self._mean, "square": self._square, "steps": self._steps}
 
 
-OPTIMIZERS: dict[str, type[RowAdagrad] | type[RowAdam]] = {"adagrad": RowAdagrad, "adam": RowAdam}
+OPTIMIZERS: dict[str, type[RowwiseAdagrad] | type[RowAdagrad] | type[RowAdam]] = {
+    "rowwise-adagrad": RowwiseAdagrad,
+    "adagrad": RowAdagrad,
+    "adam": RowAdam,
+}

@@ -91,7 +91,7 @@ def test_masked_items_neither_count_nor_move():
     assert report.impostor_share == 1.0
 
 
-@pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
+@pytest.mark.parametrize("optimizer", ["rowwise-adagrad", "adagrad", "adam"])
 def test_a_step_moves_only_its_rows_and_keeps_them_in_the_ball(optimizer):
     plan = plan_of(f"optimizer={optimizer} learning_rate=5 negatives=shared pool=4 batch_size=3")
     before = plan.space.copy()

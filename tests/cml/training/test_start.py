@@ -107,3 +107,14 @@ def test_a_random_start_is_what_is_asked_for():
     ]
     assert torch.equal(spaces[0].space.users, spaces[1].space.users)
     assert not torch.equal(spaces[0].space.users, spaces[2].space.users)
+
+
+def test_items_with_users_in_common_begin_close_together():
+    train, _ = two_tastes()
+    vectors = als._sketch(csr_array(train.positives()), 6, torch.Generator().manual_seed(0))
+    unit = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    cosines = unit @ unit.T
+    same = (
+        torch.arange(len(unit))[:, None] - torch.arange(len(unit))[None, :]
+    ) % 2 == 0  # neighbours differ in taste
+    assert cosines[same].min() > cosines[~same].max()

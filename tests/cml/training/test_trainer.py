@@ -95,7 +95,7 @@ def test_ctrl_c_ends_training_with_the_best_space_so_far():
     assert (found.stopped, found.best_epoch) == ("interrupted", 3)
 
 
-@pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
+@pytest.mark.parametrize("optimizer", ["rowwise-adagrad", "adagrad", "adam"])
 def test_a_resumed_run_ends_exactly_like_an_uninterrupted_one(tmp_path, optimizer):
     train, held_out = two_tastes()
     config = config_of(f"optimizer={optimizer} schedule=linear")
