@@ -131,6 +131,7 @@ class PublishConfig(Section):
 
     metric: MetricName = "ndcg@10"
     tolerance: NonNegativeFloat = 0.02  # relative loss of the metric that still counts as "not worse"
+    confidence: Fraction = 0.95  # of the interval below zero that makes a loss a clear one
 
 
 class RunConfig(Section):

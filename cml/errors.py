@@ -51,3 +51,15 @@ class QualityGateError(CmlError):
     """The candidate is not good enough to publish; nothing was changed."""
 
     exit_code = 3
+
+
+class LockedError(CmlError):
+    """Another process is doing this already; nothing was changed."""
+
+    exit_code = 4
+
+
+class StoppedError(CmlError):
+    """Stopped from outside before the end; the same command goes on from there."""
+
+    exit_code = 5

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from cml.catalogue import Catalogue
-from cml.errors import DataError
+from cml.events.meaning import ERASURES_KNOWN
 from cml.events.values import ItemState
+from cml.item_changes import changed_catalogue
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 from service.live import Live
-
-ERASURES_KNOWN = "erasures_through"  # in a manifest's data: the last erasure that its training data left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +67,5 @@ def with_metadata(snapshot: Snapshot, items: Mapping[str, ItemState]) -> Snapsho
     }
     if not changed:
         return snapshot
-    catalogue = _changed(snapshot.artifact.catalogue, changed)
+    catalogue = changed_catalogue(snapshot.artifact.catalogue, changed)
     return Snapshot(replace(snapshot.artifact, catalogue=catalogue), snapshot.version)
-
-
-def _changed(catalogue: Catalogue, changed: Mapping[int, Mapping[str, Any]]) -> Catalogue:
-    kinds = {name: column.kind for name, column in catalogue.columns.items()}
-    columns: dict[str, list[Any]] = {
-        name: [column.value(row) for row in range(catalogue.n_items)]
-        for name, column in catalogue.columns.items()
-    }
-    for row, metadata in changed.items():
-        for name, value in metadata.items():
-            if misfit(name, value, catalogue):
-                continue  # said of another version, whose column was of another kind
-            columns.setdefault(name, [None] * catalogue.n_items)[row] = value
-    return Catalogue.from_columns(catalogue.n_items, columns, kinds)
-
-
-def misfit(name: str, value: Any, catalogue: Catalogue) -> str | None:
-    """Why the value cannot stand in the column of this name; None when it can."""
-    column = catalogue.columns.get(name)
-    try:
-        Catalogue.from_columns(1, {name: [value]}, {name: column.kind} if column else None)
-    except DataError as error:
-        return str(error)
-    return None

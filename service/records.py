@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from cml.errors import EventStoreError
 from cml.events.store import EventStore
 from cml.events.values import Event, Experiment, ItemState
+from cml.item_changes import misfit
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 from service.asked import ExperimentRequest, ItemUpdate
-from service.edits import misfit
 from service.errors import Problem, invalid, unknown
 from service.intake import events_off, unavailable
 from service.schemas import Erased, StoredEvent, User

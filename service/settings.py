@@ -25,11 +25,10 @@ from pydantic import (
 )
 
 from cml.errors import ConfigError
+from cml.events.meaning import DEFAULT_EVENT_WEIGHTS
 
 PREFIX = "CML_SERVICE_"
 EVENTS_OFF = "off"
-# What an event of each kind says about the user's taste, relative to a like; dislikes push away instead.
-DEFAULT_EVENT_WEIGHTS = {"like": 1.0, "purchase": 1.0, "view": 0.3, "dislike": 1.0}
 
 
 class Settings(BaseModel):

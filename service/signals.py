@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from cml.events.meaning import LastWords
 from cml.events.values import Event
 from cml.recommend import Signal
 from service.asked import SessionRequest
-
-DISLIKE = "dislike"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,10 @@ class Signals:
 
 def from_events(events: Iterable[Event]) -> Signals:
     """Signals of a user's events, in the order of their arrival: the last word about an item counts."""
-    liked: dict[str, list[Signal]] = {}
-    disliked: dict[str, list[Signal]] = {}
+    words: LastWords[str] = LastWords()
     for event in events:
-        says, unsays = (disliked, liked) if event.type == DISLIKE else (liked, disliked)
-        unsays.pop(event.item_id, None)
-        if event.weight > 0:
-            says.setdefault(event.item_id, []).append(Signal(event.item_id, event.weight, event.occurred_at))
-    return Signals(_flat(liked), _flat(disliked))
+        words.add(event.item_id, event)
+    return Signals(_flat(words.liked), _flat(words.disliked))
 
 
 def from_request(request: SessionRequest) -> Signals:
@@ -52,5 +47,5 @@ def from_request(request: SessionRequest) -> Signals:
     )
 
 
-def _flat(signals: dict[str, list[Signal]]) -> tuple[Signal, ...]:
-    return tuple(signal for listed in signals.values() for signal in listed)
+def _flat(words: Mapping[str, list[Event]]) -> tuple[Signal, ...]:
+    return tuple(Signal(one.item_id, one.weight, one.occurred_at) for said in words.values() for one in said)

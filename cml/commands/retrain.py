@@ -1,12 +1,12 @@
-"""`cml retrain`: train again on fresh data, and publish if the result is no worse than the current version."""
+"""`cml retrain`: learn from what happened since, and publish if the result is no worse than the current version."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
@@ -14,23 +14,46 @@ from cml.commands.common import json_option, models_option, print_json
 from cml.commands.options import ReadingFlags, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
-from cml.data.items import read_items
-from cml.data.reading import read_interactions
+from cml.errors import ConfigError, EventStoreError, StoppedError
 from cml.manifest import read_manifest
 from cml.registry import Registry
-from cml.retraining.retrain import Retraining, retrain
+from cml.retraining import report
+from cml.retraining.order import Order
+from cml.retraining.retrain import REFUSED, Retraining, retrain
 
 FILE = click.Path(path_type=Path)
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @click.command("retrain")
-@click.option(
-    "--train", "files", type=FILE, multiple=True, required=True, help="All interactions known by now."
-)
+@click.option("--train", "files", type=FILE, multiple=True, help="Interactions from before the event store.")
 @items_options
 @models_option
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the run in this directory."
+    "--events",
+    envvar="CML_SERVICE_EVENTS",
+    metavar="URL",
+    help="Event store; default: events.db in the models directory, where there is one.",
+)
+@click.option("--no-events", is_flag=True, help="Learn from the files alone.")
+@click.option("--events-only", is_flag=True, help="Learn from the event store alone, forget earlier files.")
+@click.option("--judge-share", type=SHARE, default=0.1, show_default=True, help="Of all likes; the latest.")
+@click.option(
+    "--min-new",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="New likes, else nothing is done.",
+)
+@click.option("--gate", type=click.FloatRange(min=0), help="Loss that is tolerated: sets publish.tolerance.")
+@click.option("--confidence", type=SHARE, help="That a loss is no chance: sets publish.confidence.")
+@click.option("--cold", is_flag=True, help="Do not start from the current version's vectors.")
+@click.option("--force", is_flag=True, help="Also when nothing is new.")
+@click.option("--restart", is_flag=True, help="Do not go on with an interrupted run.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep artifact and report in this directory.",
 )
 @click.option(
     "--config", "config_file", type=FILE, help="TOML file with settings; default: the current version's."
@@ -45,6 +68,11 @@ def command(
     items: Path | None,
     item_kinds: Mapping[str, str],
     models: Path,
+    events: str | None,
+    no_events: bool,
+    gate: float | None,
+    confidence: float | None,
+    restart: bool,
     out: Path | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
@@ -52,21 +80,31 @@ def command(
     threads: int | None,
     reading: ReadingFlags,
     as_json: bool,
+    **rest: Any,
 ) -> None:
-    """Train on the files, judge the model and the current version on pairs held out of them, and publish.
+    """Learn from files and the event store, judge the result and the current version on the latest likes, publish.
 
-    Exits with 3, and changes nothing, when the new model is clearly worse than publish.tolerance allows.
+    Exits with 0 when a version was published or nothing is new, with 3 when the new model is clearly worse than
+    publish.tolerance allows, with 4 while another retraining is at work, with 5 when it was stopped: the same
+    command then goes on.
     """
     registry = Registry(models)
-    config = _config(registry, config_file, overrides, reading, seed=seed, threads=threads)
-    read = read_interactions(files, config.data, strict=reading.strict)
-    for line in read.report.rejects.by_line():
-        click.echo(f"rejected: {line}", err=True)
-    catalogue = partial(read_items, items, kinds=item_kinds) if items else None
-    with _run_directory(out) as run, progress(config.train.epochs, shown=not as_json) as listen:
-        done = retrain(registry, run, read.dataset, config, catalogue=catalogue, listen=listen)
-    _tell(done, out, models, as_json)
-    done.verdict.require()
+    gates = {"publish.tolerance": gate, "publish.confidence": confidence}
+    overrides += tuple(f"{name}={value}" for name, value in gates.items() if value is not None)
+    order = Order(
+        config=_config(registry, config_file, overrides, reading, seed=seed, threads=threads),
+        files=files,
+        events=None if no_events else _events(events, models),
+        items=items,
+        item_kinds=item_kinds,
+        strict=reading.strict,
+        **rest,
+    )
+    with _stoppable(), progress(order.config.train.epochs, shown=not as_json) as listen:
+        done = retrain(registry, order, run=out, restart=restart, listen=listen, tell=_tell)
+    _show(done, models, as_json)
+    if done.outcome == REFUSED and done.verdict:
+        done.verdict.require()
 
 
 def _config(
@@ -85,26 +123,45 @@ def _config(
     return config.model_copy(update={"data": reading.applied_to(config.data)})
 
 
+def _events(given: str | None, models: Path) -> str | None:
+    """The event store's URL; None where there is none. A store that was named has to be there."""
+    if given == "off":
+        return None
+    if not given:
+        own = models.absolute() / "events.db"
+        return f"sqlite:///{own}" if own.exists() else None
+    if "://" not in given:
+        raise ConfigError(f"--events {given!r}: expected a URL, for example sqlite:////data/events.db")
+    if given.startswith("sqlite:///") and not Path(given.removeprefix("sqlite:///")).exists():
+        raise EventStoreError(f"event store {given}: no such file; check the URL, or say --no-events")
+    return given
+
+
 @contextmanager
-def _run_directory(out: Path | None) -> Iterator[Path]:
-    if out:
-        yield out
-        return
-    with TemporaryDirectory(prefix="cml-retrain-") as directory:
-        yield Path(directory)
+def _stoppable() -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the block with StoppedError: what is done stays, what is half done leaves no trace."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise StoppedError(f"stopped by {signal.Signals(number).name}; run the same command to go on")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _tell(done: Retraining, out: Path | None, models: Path, as_json: bool) -> None:
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _show(done: Retraining, models: Path, as_json: bool) -> None:
     if as_json:
         print_json(
-            {
-                "published": done.version is not None,
-                "version": done.version,
-                "before": done.before,
-                "run": str(out) if out else None,
-                "verdict": done.verdict.as_dict(),
-            }
+            {"published": done.version is not None, **done.report, "report_file": str(done.report_file)}
         )
-    elif done.version:
-        click.echo(done.verdict.reason)
+        return
+    click.echo(report.as_text(done.report))
+    if done.version:
         click.echo(f"published {done.version} to {models} (before: {done.before or 'nothing'})")

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from cml.artifact import Artifact
 from cml.config import DataConfig
+from cml.content import Content
 from cml.data.dataset import Dataset
 from cml.data.pairs import pair_matrix
 from cml.data.reading import Reading, read_interactions
@@ -61,13 +62,13 @@ def data_config(model: Artifact) -> DataConfig:
         ) from None
 
 
-def seen_pairs(model: Artifact) -> csr_array:
+def seen_pairs(model: Content) -> csr_array:
     """Every pair that the model was given, (n_users, n_items)."""
     ones = np.ones(len(model.seen_items), dtype=np.float32)
     return csr_array((ones, model.seen_items, model.seen_indptr), shape=(len(model.users), len(model.items)))
 
 
-def liked_pairs(model: Artifact) -> csr_array:
+def liked_pairs(model: Content) -> csr_array:
     """The pairs that the model was trained towards, (n_users, n_items)."""
     liked = np.asarray(model.seen_liked, dtype=bool)
     rows = np.repeat(np.arange(len(model.users)), np.diff(model.seen_indptr))

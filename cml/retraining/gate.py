@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from cml.artifact import Artifact
 from cml.config import PublishConfig
+from cml.content import Content
 from cml.data.dataset import Dataset
 from cml.data.pairs import pair_matrix, stored
 from cml.errors import QualityGateError
@@ -19,13 +20,13 @@ from cml.evaluation.baselines import popularity_lists
 from cml.evaluation.bootstrap import mean_intervals
 from cml.evaluation.evaluate import evaluate, score
 from cml.evaluation.held_out import HeldOut, rows_over
-from cml.evaluation.judging import liked_pairs, seen_pairs
+from cml.evaluation.judging import BASELINES, Baseline, liked_pairs, seen_pairs
 from cml.evaluation.metrics import cutoff
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Means of one metric over the same users, the difference with its 95 % interval, and what follows."""
+    """Means of one metric over the same users, the difference with its interval, and what follows."""
 
     accepted: bool
     reason: str  # one sentence for a person
@@ -46,6 +47,13 @@ class Verdict:
             for name, value in vars(self).items()
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Verdict:
+        """The verdict behind `as_dict()`."""
+        nan = float("nan")
+        fields: dict[str, Any] = {name: nan if value is None else value for name, value in values.items()}
+        return cls(**fields)
+
     def require(self) -> None:
         """Raise QualityGateError with the reason unless the candidate was accepted."""
         if not self.accepted:
@@ -53,8 +61,8 @@ class Verdict:
 
 
 def decide(
-    candidate: Artifact,
-    current: Artifact | None,
+    candidate: Content,
+    current: Content | None,
     held_out: Dataset,
     rule: PublishConfig,
     rng: np.random.Generator,
@@ -69,15 +77,18 @@ def decide(
     so, that is, the interval of the paired difference lies below zero; and when there is nothing to judge on.
     """
     judge = partial(_values, metric=rule.metric, threads=threads)
-    fresh = held_out.take(held_out.liked & ~_seen_by(candidate, held_out))
+    fresh = held_out.take(held_out.liked & ~seen_by(candidate, held_out))
     if current is not None:
-        common = fresh.take(~_seen_by(current, fresh))
+        common = fresh.take(~seen_by(current, fresh))
         if len(common):
             values = judge(candidate, current, common), judge(current, candidate, common)
             return _verdict(*values, common, "current version", rule, rng)
     if not len(fresh):
         return _nothing_to_judge_on(len(held_out), rule)
-    values = judge(candidate, candidate, fresh), _values_of_popularity(candidate, fresh, rule.metric)
+    values = (
+        judge(candidate, candidate, fresh),
+        _values_of_lists(candidate, fresh, rule.metric, popularity_lists),
+    )
     return _verdict(*values, fresh, "popularity", rule, rng)
 
 
@@ -92,7 +103,7 @@ def _verdict(
     """The verdict on two models' values (n_users,), of which those with a judged pair count."""
     users = np.unique(judged.user_rows)
     candidate, other = candidate[users], other[users]
-    low, high = mean_intervals((candidate - other)[:, None], rng)[0].tolist()
+    low, high = mean_intervals((candidate - other)[:, None], rng, level=rule.confidence)[0].tolist()
     own, its = float(candidate.mean()), float(other.mean())
     too_low = own < its * (1 - rule.tolerance)
     if not too_low:
@@ -104,7 +115,7 @@ def _verdict(
     return Verdict(
         accepted=not too_low or high >= 0,
         reason=f"{outcome}: {rule.metric} {own:.4f}, {against} {its:.4f} on {len(users):,} users "
-        f"(difference {own - its:+.4f}, 95 % interval {low:+.4f} to {high:+.4f})",
+        f"(difference {own - its:+.4f}, {rule.confidence * 100:g} % interval {low:+.4f} to {high:+.4f})",
         against=against,
         metric=rule.metric,
         tolerance=rule.tolerance,
@@ -126,18 +137,30 @@ def _nothing_to_judge_on(n_pairs: int, rule: PublishConfig) -> Verdict:
     return Verdict(False, reason, "nothing", rule.metric, rule.tolerance, 0, nan, nan, nan, nan, nan)
 
 
-def _values_of_popularity(candidate: Artifact, fresh: Dataset, metric: str) -> NDArray[np.float64]:
-    """Popularity's metric for each user of the data set (n_users,), from the candidate's training pairs."""
+def means_of_baselines(
+    candidate: Content, judged: Dataset, metric: str, lists: Mapping[str, Baseline] = BASELINES
+) -> dict[str, float]:
+    """What simple rules reach on the judged pairs with the candidate's training pairs: means of the metric."""
+    users = np.unique(judged.user_rows)
+    return {
+        name: float(_values_of_lists(candidate, judged, metric, rule)[users].mean())
+        for name, rule in lists.items()
+        if len(users)
+    }
+
+
+def _values_of_lists(candidate: Content, fresh: Dataset, metric: str, rule: Baseline) -> NDArray[np.float64]:
+    """A baseline's metric for each user of the data set (n_users,), from the candidate's training pairs."""
     held = HeldOut.of(fresh, candidate.users, candidate.items, seen_pairs(candidate))
     values, k = np.zeros(fresh.n_users), cutoff(metric)
     if len(held):
-        lists = popularity_lists(liked_pairs(candidate), held, k)
+        lists = rule(liked_pairs(candidate), held, k)
         values[held.source_rows] = score(lists, held, (k,)).per_user[metric]
     return values
 
 
 def _values(
-    model: Artifact, other: Artifact, fresh: Dataset, *, metric: str, threads: int | None
+    model: Content, other: Content, fresh: Dataset, *, metric: str, threads: int | None
 ) -> NDArray[np.float64]:
     """The model's metric for each user of the data set (n_users,), 0 for one it does not know."""
     seen = seen_pairs(model)
@@ -151,7 +174,7 @@ def _values(
     return values
 
 
-def _pairs_over(model: Artifact, other: Artifact) -> csr_array:
+def _pairs_over(model: Content, other: Content) -> csr_array:
     """What `other` has seen, over the rows of `model`."""
     pairs = seen_pairs(other).tocoo()
     users = rows_over(model.users, other.users)[pairs.row]
@@ -160,7 +183,7 @@ def _pairs_over(model: Artifact, other: Artifact) -> csr_array:
     return pair_matrix(users[known], items[known], (len(model.users), len(model.items)))
 
 
-def _seen_by(model: Artifact, pairs: Dataset) -> NDArray[np.bool_]:
+def seen_by(model: Content, pairs: Dataset) -> NDArray[np.bool_]:
     """Which pairs of the data set the model has seen, (len(pairs),)."""
     users = rows_over(model.users, pairs.users)[pairs.user_rows]
     items = rows_over(model.items, pairs.items)[pairs.item_rows]

@@ -1,66 +1,263 @@
-"""Train again on fresh data, judge the result against the version that answers now, publish or refuse."""
+"""One round: gather, learn, judge against the version that answers now, publish or refuse. Each step is resumable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from cml.artifact import Artifact, load
-from cml.config import RunConfig
+import numpy as np
+
+from cml.artifact import Artifact, write
+from cml.content import Content
 from cml.data.dataset import Dataset
-from cml.data.split import split
-from cml.pipeline import ARTIFACT, ReadCatalogue, train
+from cml.errors import ConfigError
+from cml.events.store import EventStore
+from cml.events.values import Marks
+from cml.manifest import MANIFEST
 from cml.registry import Registry
-from cml.retraining.gate import Verdict, decide
+from cml.retraining import past, report
+from cml.retraining.gate import Verdict, decide, means_of_baselines, seen_by
+from cml.retraining.interactions import Gathered, gather
+from cml.retraining.learning import Learner
+from cml.retraining.lock import only_one
+from cml.retraining.order import Order
+from cml.retraining.parts import Parts, parts
+from cml.retraining.publishing import FILE_PAIRS, content_of, reader
+from cml.retraining.workspace import Workspace
 from cml.training.history import Epoch
+
+HOME = "retraining"  # in the registry's directory
+PUBLISHED, REFUSED, NOTHING_NEW = "published", "refused", "nothing new"
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """What came of it: `version` is the new current one, None when the candidate was refused."""
+    """What came of it, and the report, which stands at `report_file` as well."""
 
-    verdict: Verdict
-    version: str | None
+    outcome: str  # PUBLISHED, REFUSED or NOTHING_NEW
+    version: str | None  # the new current one
     before: str | None  # the version that was current
-    run: Path
+    verdict: Verdict | None
+    report: dict[str, Any]
+    report_file: Path
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A round under way."""
+
+    registry: Registry
+    order: Order
+    work: Workspace
+    before: str | None
+    started_at: float
+    identity: str
+    listen: Callable[[Epoch], None]
+    tell: Callable[[str], None]
 
 
 def retrain(
     registry: Registry,
-    run: Path,
-    data: Dataset,
-    config: RunConfig,
+    order: Order,
     *,
-    catalogue: ReadCatalogue | None = None,
+    run: Path | None = None,
+    restart: bool = False,
+    clock: Callable[[], float] = time.time,
     listen: Callable[[Epoch], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Retraining:
-    """Train on `data` in the directory `run`, and publish the model if it is no worse than the current version.
+    """Learn from the files and the event store, and publish what is no worse than the current version.
 
-    Twice, pairs are held out as `config.split` says: to judge both models on, and from the rest, to choose the
-    epoch. The candidate is refitted on all but the former, so that what is published is what was judged.
-    Raises CmlError.
+    The candidate and the current version are judged on the same latest pairs, which neither has seen; what is
+    published has then learned from everything. run: keep the artifact and the report here. restart: do not go on
+    with an interrupted run. Raises LockedError while another retraining is at work, and CmlError.
     """
-    before = registry.current()
-    judged = split(data, config.split, config.rng("split"))
-    rest = judged.train.compact()
-    chosen = split(rest, config.split, config.rng("validation"))
-    train(
-        run,
-        chosen.train.compact(),
-        config,
-        valid=chosen.held_out,
-        refit_on=rest,
-        catalogue=catalogue,
-        listen=listen,
-    )
-    candidate, current = load(run / ARTIFACT), _current(registry)
-    verdict = decide(
-        candidate, current, judged.held_out, config.publish, config.rng("gate"), threads=config.threads
-    )
-    version = registry.publish(run / ARTIFACT) if verdict.accepted else None
-    return Retraining(verdict, version, before, run)
+    home = registry.root / HOME
+    with only_one(home / "lock", tell):
+        begun = _begin(registry, order, Workspace(run or home / "run"), restart, clock, listen, tell)
+        done = _go(begun, home, clock)
+        begun.work.finish(keep=run is not None)
+        return done
 
 
-def _current(registry: Registry) -> Artifact | None:
-    return registry.load() if registry.current() else None
+def _begin(
+    registry: Registry,
+    order: Order,
+    work: Workspace,
+    restart: bool,
+    clock: Callable[[], float],
+    listen: Callable[[Epoch], None],
+    tell: Callable[[str], None],
+) -> _Round:
+    """Go on with the run that was interrupted, if it is this one; else begin."""
+    left, current = work.state(), registry.current()
+    before = left.get("before")
+    resumes = (
+        not restart
+        and bool(left)
+        and left.get("identity") == order.identity(before)
+        and current in (before, _version_of(work.artifact, registry))
+        and not _erased_since(order, work)
+    )
+    if resumes:
+        tell("going on with an interrupted run")
+    else:
+        before = current
+        left = {"identity": order.identity(before), "before": before, "started_at": clock()}
+        work.begin(left)
+    return _Round(registry, order, work, before, left["started_at"], left["identity"], listen, tell)
+
+
+def _version_of(artifact: Path, registry: Registry) -> str | None:
+    """The version that this artifact was published as; None where it was not."""
+    manifest = artifact / MANIFEST
+    if not manifest.exists():
+        return None
+    digest = sha256(manifest.read_bytes()).hexdigest()[:12]
+    return next((name for name in registry.versions() if name.endswith(digest)), None)
+
+
+def _erased_since(order: Order, work: Workspace) -> bool:
+    """Whether somebody was erased after the interrupted run gathered its data."""
+    if not work.has_gathered:
+        return False
+    gathered = work.gathered_once(lambda: _gather(order, 0.0))
+    with _store(order) as store:
+        return (
+            store.changes(Marks(), with_users=False).marks.erasures != gathered.marks.erasures
+            if store
+            else False
+        )
+
+
+def _go(begun: _Round, home: Path, clock: Callable[[], float]) -> Retraining:
+    current = begun.registry.load(begun.before) if begun.before else None
+    _require_files(begun.order, current)
+    gathered = begun.work.gathered_once(lambda: _gather(begun.order, begun.started_at))
+    for reject in gathered.rejected:
+        begun.tell(f"rejected: {reject}")
+    begun.tell(f"{len(gathered.data):,} pairs, {gathered.events:,} events")
+    unseen = ~seen_by(current, gathered.data) if current is not None else np.ones(len(gathered.data), bool)
+    new = int((gathered.data.liked & unseen).sum())
+    forgotten = _has_erased(current, gathered.data)
+    if new < begun.order.min_new and not (begun.order.force or forgotten):
+        said = begun.work.once("outcome", lambda: _nothing_new(new, begun.order.min_new, begun.before))
+    else:
+        said = _round(begun, current, gathered, unseen)
+    return _told(begun, home, gathered, new, said, clock)
+
+
+def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: Any) -> dict[str, Any]:
+    """Learn, judge, and publish if the candidate holds; what came of it as plain JSON values."""
+    order, data = begun.order, gathered.data
+    comparable = current is not None and bool((data.liked & unseen).any())
+    held = parts(data, unseen if comparable else np.ones(len(data), bool), order.judge_share)
+    warm = current if comparable and not order.cold else None
+    learner = Learner(begun.work, begun.identity, order.config, warm, begun.listen)
+    chosen = learner.choose(held)
+    rest = held.rest.compact()
+    space = learner.learn("candidate", rest, chosen)
+    candidate = content_of(rest, space, learner.settings(rest, chosen), {}, gathered)
+    said = begun.work.once("judged", lambda: _judge(begun, candidate, current, held))
+    if not said["verdict"]["accepted"]:
+        return said | {"outcome": REFUSED, "version": None, "chosen": chosen, "warm": warm is not None}
+    space, moved = learner.turned(learner.learn("final", data, chosen), data, current)
+    if not (begun.work.artifact / MANIFEST).exists():
+        settings, catalogue = learner.settings(data, chosen), reader(order, current, gathered.items)
+        made = content_of(data, space, settings, chosen["metrics"], gathered, catalogue)
+        created = datetime.fromtimestamp(begun.started_at, UTC)
+        write(made, begun.work.artifact, created_at=created)
+    version = begun.registry.publish(begun.work.artifact)
+    return said | {
+        "outcome": PUBLISHED,
+        "version": version,
+        "chosen": chosen,
+        "warm": warm is not None,
+        "displacement": moved.as_dict(),
+    }
+
+
+def _judge(begun: _Round, candidate: Content, current: Content | None, held: Parts) -> dict[str, Any]:
+    rule, config = begun.order.config.publish, begun.order.config
+    verdict = decide(candidate, current, held.judged, rule, config.rng("gate"), threads=config.threads)
+    return {
+        "verdict": verdict.as_dict(),
+        "baselines": means_of_baselines(candidate, held.judged, rule.metric),
+        "judged_pairs": len(held.judged),
+        "chosen_on_pairs": len(held.choose),
+        "cold_users": past.cold_share(held.judged, candidate.users),
+        "popularity_shift": past.popularity_shift(held.rest, held.judged),
+    }
+
+
+def _nothing_new(new: int, least: int, before: str | None) -> dict[str, Any]:
+    reason = f"nothing new: {new:,} liked pairs that {before or 'nobody'} has not seen, {least:,} wanted"
+    return {"outcome": NOTHING_NEW, "version": None, "reason": reason}
+
+
+def _told(
+    begun: _Round,
+    home: Path,
+    gathered: Gathered,
+    new: int,
+    said: dict[str, Any],
+    clock: Callable[[], float],
+) -> Retraining:
+    """Write the report and the line of the history, once however often the run was interrupted."""
+    verdict = Verdict.from_dict(said["verdict"]) if "verdict" in said else None
+    document = {
+        "run": begun.identity[:12],
+        "started_at": datetime.fromtimestamp(begun.started_at, UTC).isoformat(timespec="seconds"),
+        "seconds": round(max(clock() - begun.started_at, 0.0), 3),
+        "before": begun.before,
+        "reason": verdict.reason if verdict else said["reason"],
+        "data": {
+            "users": gathered.data.n_users,
+            "items": gathered.data.n_items,
+            "pairs": len(gathered.data),
+            "liked": int(gathered.data.liked.sum()),
+            "new": new,
+            "events": gathered.events,
+            "file_pairs": gathered.file_pairs,
+            "erased_users": gathered.erased_users,
+        },
+    } | {name: value for name, value in said.items() if name != "reason"}
+    file = report.write(begun.work.root, home, document)
+    past.append(home, document)
+    return Retraining(said["outcome"], said["version"], begun.before, verdict, document, file)
+
+
+def _require_files(order: Order, current: Content | None) -> None:
+    """A version that learned from files must not be replaced by one that forgot them for want of an option."""
+    pairs = current.data.get(FILE_PAIRS, len(current.seen_items)) if current is not None else 0
+    if pairs and not order.files and not order.events_only:
+        raise ConfigError(
+            f"the current version learned from files, too ({pairs:,} pairs): give them with --train, or say "
+            "--events-only to learn from the event store alone"
+        )
+
+
+def _has_erased(current: Content | None, data: Dataset) -> bool:
+    """Whether the current version knows users who are gone from the data."""
+    return current is not None and any(user not in data.users for user in current.users)
+
+
+def _gather(order: Order, now: float) -> Gathered:
+    with _store(order) as store:
+        return gather(order.files, store, order.config.data, now, strict=order.strict)
+
+
+@contextmanager
+def _store(order: Order) -> Iterator[EventStore | None]:
+    store = EventStore(order.events) if order.events else None
+    try:
+        yield store
+    finally:
+        if store:
+            store.close()

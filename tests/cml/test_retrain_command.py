@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from click.testing import CliRunner, Result
 
 from cml.artifact import read_manifest
 from cml.commands.retrain import command
-from cml.errors import QualityGateError
+from cml.errors import CmlError, ConfigError, QualityGateError
+from cml.events.store import EventStore
+from cml.events.values import Event, ItemState
 from cml.registry import Registry
 
 QUICK = (
@@ -20,7 +23,7 @@ QUICK = (
     "train.metric=recall@10",
     "threads=1",
 )
-HOPELESS = ("--set", "epochs=1", "--set", "learning_rate=1e-9", "--set", "start=random")
+HOPELESS = ("--cold", "--set", "epochs=1", "--set", "learning_rate=1e-9", "--set", "start=random")
 
 
 def two_groups(path: Path, likes: int) -> Path:
@@ -75,7 +78,61 @@ def test_a_worse_model_is_refused_and_nothing_changes(models: Path, tmp_path: Pa
     assert (Registry(models).current(), Registry(models).versions()) == before
 
 
-def test_the_published_model_was_fitted_on_all_but_the_judged_pairs(models: Path, tmp_path: Path) -> None:
-    retrain(two_groups(tmp_path / "new.csv", likes=10), models, "--out", str(tmp_path / "run"))
-    counts = read_manifest(tmp_path / "run" / "artifact").data
-    assert counts["pairs"] == 80 * 9
+def test_the_published_model_has_learned_from_everything(models: Path, tmp_path: Path) -> None:
+    done = retrain(two_groups(tmp_path / "new.csv", likes=10), models, "--out", str(tmp_path / "run"))
+    assert done.exit_code == 0
+    assert read_manifest(tmp_path / "run" / "artifact").data["pairs"] == 80 * 10
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "artifact",
+        "report.json",
+        "report.txt",
+    ]
+    assert "judged on 80 latest pairs" in (tmp_path / "run" / "report.txt").read_text()
+
+
+def test_without_anything_new_nothing_happens(models: Path, tmp_path: Path) -> None:
+    before = Registry(models).versions()
+    result = retrain(two_groups(tmp_path / "old.csv", likes=8), models, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["outcome"] == "nothing new"
+    assert Registry(models).versions() == before
+
+
+def test_forgotten_files_are_asked_for(models: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["--models", str(models)])
+    assert isinstance(result.exception, ConfigError)
+    assert "learned from files, too (640 pairs): give them with --train" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("sqlite:////nowhere/events.db", "no such file"), ("events.db", "expected a URL")]
+)
+def test_an_event_store_that_is_named_has_to_be_there(
+    models: Path, tmp_path: Path, url: str, said: str
+) -> None:
+    result = retrain(two_groups(tmp_path / "new.csv", likes=10), models, "--events", url)
+    assert isinstance(result.exception, CmlError)
+    assert said in str(result.exception)
+
+
+def test_events_are_learned_from_and_erased_users_left_out(models: Path, tmp_path: Path) -> None:
+    store = EventStore(f"sqlite:///{models / 'events.db'}")
+    event = partial(Event, type="like", weight=1.0, occurred_at=100.0)
+    store.append([event(f"e{n}", f"new{n % 4}", f"i{2 * n}") for n in range(12)])
+    store.append([event("x", "u3", "i39"), event("hidden", "u4", "fresh item")])
+    store.erase("u3")
+    store.append([event("back", "u3", "i1")])
+    store.put_item(ItemState("i0", metadata={"title": "Zero"}))
+    store.close()
+    result = retrain(two_groups(tmp_path / "old.csv", likes=8), models, "--judge-share", "0.005", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["outcome"], found["data"]["events"], found["data"]["erased_users"]) == ("published", 14, 1)
+    now = Registry(models).load()
+    assert now.users.find("new3") >= 0
+    assert now.items.find("fresh item") >= 0
+    assert now.catalogue.record(now.items.row("i0")) == {"title": "Zero"}
+    assert now.data["erasures_through"] == 1
+    row = now.users.row("u3")
+    mine = now.seen_items[now.seen_indptr[row] : now.seen_indptr[row + 1]]
+    assert [now.items[item] for item in mine] == ["i1"]  # what came after the erasure

@@ -1,0 +1,36 @@
+"""What events say about taste: one rule, for the service's next answer and for the next training."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from cml.events.values import Event
+
+Key = TypeVar("Key", bound=Hashable)
+
+DISLIKE = "dislike"
+# What an event of each kind says about the user's taste, relative to a like; dislikes push away instead.
+# The service writes the weight into the event, so that whoever counts it later counts the same.
+DEFAULT_EVENT_WEIGHTS = {"like": 1.0, "purchase": 1.0, "view": 0.3, "dislike": 1.0}
+ERASURES_KNOWN = "erasures_through"  # in a manifest's data: the last erasure that its training data left out
+
+
+@dataclass
+class LastWords(Generic[Key]):
+    """Events in the order of their arrival, by what they are about; the last word about it counts.
+
+    A dislike takes back the likes before it, any other event the dislikes. One of weight 0 only takes back.
+    """
+
+    liked: dict[Key, list[Event]] = field(default_factory=dict)
+    disliked: dict[Key, list[Event]] = field(default_factory=dict)
+
+    def add(self, key: Key, event: Event) -> None:
+        """Count one more event about `key`."""
+        liked = event.type != DISLIKE
+        says, unsays = (self.liked, self.disliked) if liked else (self.disliked, self.liked)
+        unsays.pop(key, None)
+        if event.weight > 0:
+            says.setdefault(key, []).append(event)

@@ -1,0 +1,140 @@
+"""The three trainings of a round: choose the epoch, make the candidate to be judged, learn from everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cml.artifact import Artifact
+from cml.config import RunConfig
+from cml.data.dataset import Dataset
+from cml.errors import StoppedError, TrainingError
+from cml.pipeline import validation
+from cml.retraining.alignment import Displacement, aligned
+from cml.retraining.parts import Parts
+from cml.retraining.warm import carry_over
+from cml.retraining.workspace import Workspace
+from cml.training.checkpoint import Checkpoint
+from cml.training.history import Epoch
+from cml.training.plan import Plan
+from cml.training.rules import resolved
+from cml.training.search_space import changed
+from cml.training.space import Space
+from cml.training.trainer import Fit, Progress, Validate, fit
+
+WARM_PATIENCE = 3  # validations without improvement; a warm start is near the place where it ends
+BLIND_EPOCHS = 3  # of a warm start where too few pairs could choose the epoch
+LEAST_TO_CHOOSE = 20  # users
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Trains for one round, each training resumable: `current` None is a cold start."""
+
+    work: Workspace
+    identity: str
+    config: RunConfig
+    current: Artifact | None
+    listen: Callable[[Epoch], None]
+
+    def choose(self, parts: Parts) -> dict[str, Any]:
+        """How many epochs are best on the pairs to choose on, and how strong the cold start is regularised."""
+        return self.work.once("chosen", lambda: self._choose(parts))
+
+    def learn(self, name: str, data: Dataset, chosen: dict[str, Any]) -> Space:
+        """A space trained on `data` as was chosen."""
+        config = self.settings(data, chosen)
+        return self.work.space_once(
+            name, config.model.radius, lambda: self._fit(name, data, config, epochs=chosen["epochs"]).space
+        )
+
+    def settings(self, data: Dataset, chosen: dict[str, Any]) -> RunConfig:
+        """The settings with all that was left to the data or to the choice decided."""
+        config = self._resolved(data)
+        return (
+            changed(config, "model.regularization", chosen["regularization"])
+            if chosen["regularization"]
+            else config
+        )
+
+    def turned(self, space: Space, data: Dataset, before: Artifact | None) -> tuple[Space, Displacement]:
+        """The space turned onto the version before, which a cold start forgot as well."""
+        if before is None:
+            return space, Displacement(0, 0.0, 0.0)
+        carried = carry_over(before, data, self.config)
+        return aligned(space, carried.known_items, carried.space.items[carried.known_items])
+
+    def _choose(self, parts: Parts) -> dict[str, Any]:
+        data = parts.learn.compact()
+        config = self._resolved(data)
+        validate = self._validation(data, parts.choose, config)
+        if validate is None and self.current is not None:
+            return {"epochs": BLIND_EPOCHS, "regularization": None, "metrics": {}, "history": []}
+        if self.current is not None:
+            config = changed(config, "train.patience", min(WARM_PATIENCE, config.train.patience))
+        found = self._fit("choosing", data, config, validate=validate)
+        return {
+            "epochs": found.best_epoch,
+            "regularization": found.regularization,
+            "metrics": found.metrics,
+            "history": [epoch.row() for epoch in found.history],
+        }
+
+    def _validation(self, data: Dataset, choose: Dataset, config: RunConfig) -> Validate | None:
+        known = choose.over(data.users, data.items)
+        if len(set(known.user_rows.tolist())) < LEAST_TO_CHOOSE:
+            return None
+        try:
+            return validation(data, choose, config)
+        except TrainingError:
+            return None
+
+    def _fit(
+        self,
+        name: str,
+        data: Dataset,
+        config: RunConfig,
+        *,
+        epochs: int | None = None,
+        validate: Validate | None = None,
+    ) -> Fit:
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        data = data if validate is not None else data.compact()
+        checkpoint = Checkpoint(
+            self.work.steps / f"{name}-checkpoint.safetensors",
+            f"{self.identity} {data.fingerprint()}",
+            pause=0.0,
+        )
+        found = fit(
+            data,
+            config,
+            start=carry_over(self.current, data, config).space if self.current is not None else None,
+            epochs=epochs,
+            validate=validate,
+            listen=self.listen,
+            save=checkpoint.save,
+            resume=_forgiving(checkpoint),
+        )
+        if found.stopped == "interrupted":
+            raise StoppedError("stopped while training; run the same command to go on")
+        return found
+
+    def _resolved(self, data: Dataset) -> RunConfig:
+        return resolved(self.config, data.n_users, data.n_items, int(data.liked.sum()))
+
+
+def _forgiving(checkpoint: Checkpoint) -> Callable[[Plan], Progress]:
+    """Resuming, or starting again where a checkpoint is not this run's or cannot be read."""
+
+    def resume(plan: Plan) -> Progress:
+        try:
+            return checkpoint.resume(plan)
+        except TrainingError:
+            checkpoint.remove()
+            return Progress()
+
+    return resume
