@@ -142,7 +142,6 @@ def _go(begun: _Round, home: Path, clock: Callable[[], float]) -> Retraining:
     gathered = begun.work.gathered_once(lambda: _gather(begun.order, begun.started_at))
     for reject in gathered.rejected:
         begun.tell(f"rejected: {reject}")
-    begun.tell(f"{len(gathered.data):,} pairs, {gathered.events:,} events")
     unseen = ~seen_by(current, gathered.data) if current is not None else np.ones(len(gathered.data), bool)
     new = int((gathered.data.liked & unseen).sum())
     forgotten = _has_erased(current, gathered.data)

@@ -182,7 +182,7 @@ def test_retraining_publishes_what_is_not_worse(models: Path, files: Files) -> N
 
 def test_retraining_refuses_what_is_worse_and_changes_nothing(models: Path, files: Files) -> None:
     before = document("models", "list", "--models", models)
-    useless = ["--set", "start=random", "--set", "epochs=1", "--set", "learning_rate=1e-6"]
+    useless = ["--cold", "--set", "start=random", "--set", "epochs=1", "--set", "learning_rate=1e-6"]
     done = run("retrain", "--train", files.everything, "--models", models, *useless, "--threads", 1)
     assert "not published" in complaint(done, code=3)
     assert document("models", "list", "--models", models) == before
