@@ -1,0 +1,1 @@
+"""Features of items: declared, encoded and mapped into the metric space. Free of torch, like everything that serves."""
