@@ -1,4 +1,4 @@
-"""`cml data`: look at interaction files before training, and fetch public data sets."""
+"""`cml data`: look at interaction files before training, hold items out, and fetch public data sets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE = click.Path(path_type=Path)
 
 @click.group()
 def command() -> None:
-    """Check interaction files and fetch public data sets."""
+    """Check interaction files, hold items out, and fetch public data sets."""
 
 
 @command.command()
@@ -52,6 +52,76 @@ def check(
         return
     lines = [*_of_reading(read.report), *_of_summary(summary), *(_of_items(table) if table else [])]
     click.echo("\n".join(lines))
+
+
+@command.command()
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--cold-items",
+    "share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    required=False,
+    help="Share of the items to hold out.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["random", "first-time"]),
+    default="random",
+    show_default=True,
+    help="Which items: drawn, or those that somebody first met latest.",
+)
+@click.option(
+    "--where", default=None, metavar="JSON", help="Instead: the items of --items that satisfy this."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
+@click.option("--out", type=FILE, required=True, help="Folder for train.csv and cold.csv.")
+@items_options
+@reading_options
+def split(
+    files: tuple[Path, ...],
+    share: float | None,
+    by: str,
+    where: str | None,
+    seed: int,
+    out: Path,
+    items: Path | None,
+    item_kinds: dict[str, str],
+    reading: ReadingFlags,
+) -> None:
+    """Hold out whole items: OUT/train.csv has no pair of them, OUT/cold.csv their liked pairs.
+
+    Both hold liked pairs only, so neither needs a threshold again.
+    """
+    import numpy as np
+
+    from cml.data.cold_split import latest_items, random_items, split_items, write_pairs
+    from cml.data.items import read_items
+    from cml.data.reading import read_interactions
+
+    if (share is None) == (where is None) or (where is not None and items is None):
+        raise click.UsageError("give --cold-items SHARE, or --where CONDITION together with --items FILE")
+    dataset = read_interactions(files, reading.applied_to(), strict=reading.strict).dataset
+    if where is not None and items is not None:
+        cold = read_items(items, dataset.items, kinds=item_kinds).matching(_condition(where))
+    elif by == "random":
+        cold = random_items(dataset.n_items, share or 0, np.random.default_rng(seed))
+    else:
+        cold = latest_items(dataset, share or 0)
+    parts = split_items(dataset, cold)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, part in (("train", parts.train), ("cold", parts.held_out)):
+        write_pairs(out / f"{name}.csv", part)
+        click.echo(f"{out / name}.csv: {int(part.liked.sum()):,} liked pairs")
+
+
+def _condition(text: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise click.BadParameter(f"--where {text!r}: not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f"""--where {text!r}: expected an object, like '{{"genres": "Horror"}}'""")
+    return found
 
 
 @command.command("list")

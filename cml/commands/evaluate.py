@@ -11,7 +11,10 @@ import numpy as np
 from cml.artifact import load
 from cml.commands.common import json_option, print_json
 from cml.commands.models import artifact_of
+from cml.commands.options import kinds_given
 from cml.evaluation.baselines import BASELINES
+from cml.evaluation.cold_judging import judge_cold_items
+from cml.evaluation.cold_start import ColdReport
 from cml.evaluation.judging import judge, read_for
 
 FILE = click.Path(path_type=Path)
@@ -31,6 +34,19 @@ DEFAULT_KS = (10, 20, 50, 100)
     show_default=True,
     help="List length; may be given several times.",
 )
+@click.option(
+    "--cold-items",
+    type=FILE,
+    help="Item table with tags: judge where it places the items of --test that the model lacks.",
+)
+@click.option(
+    "--item-kind",
+    "item_kinds",
+    multiple=True,
+    callback=kinds_given,
+    metavar="COLUMN=KIND",
+    help="Read a column of that table as text, tags, number or date.",
+)
 @click.option("--baselines/--no-baselines", default=True, help="Judge popularity and item-item, too.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the intervals.")
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="Default: all cores.")
@@ -41,6 +57,8 @@ def command(
     test: tuple[Path, ...],
     seen: tuple[Path, ...],
     ks: tuple[int, ...],
+    cold_items: Path | None,
+    item_kinds: dict[str, str],
     baselines: bool,
     seed: int,
     threads: int | None,
@@ -50,11 +68,19 @@ def command(
     """Rank all unseen items for the users of --test and report metrics, intervals and baselines.
 
     RUN is what `cml train --out RUN` wrote, or the directory of a published version. Files are read as the
-    run read its own: the same columns and the same threshold for what is liked.
+    run read its own: the same columns and the same threshold for what is liked. With --cold-items, the items that
+    the run has never seen are placed by their tags and ranked, among all items and among themselves.
     """
+    if cold_items and seen:
+        raise click.UsageError("--seen does not go with --cold-items: nobody has seen an item held out whole")
     started = perf_counter()
     model = load(artifact_of(run))
     judged = read_for(model, test, strict=strict)
+    if cold_items:
+        rng = np.random.default_rng(seed)
+        cold = judge_cold_items(model, judged, cold_items, ks, rng, kinds=item_kinds, strict=strict)
+        _tell_cold(cold, max(ks), as_json, perf_counter() - started)
+        return
     excluded = read_for(model, seen, strict=strict) if seen else None
     rng = np.random.default_rng(seed)
     made = BASELINES if baselines else {}
@@ -67,3 +93,10 @@ def command(
         print_json(report.as_dict() | {"seconds": round(seconds, 3), "config": model.config})
     else:
         click.echo(report.text())
+
+
+def _tell_cold(report: ColdReport, k: int, as_json: bool, seconds: float) -> None:
+    if as_json:
+        print_json(report.as_dict() | {"seconds": round(seconds, 3)})
+    else:
+        click.echo(report.text(k))

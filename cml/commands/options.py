@@ -81,14 +81,15 @@ def items_options(command: Command) -> Command:
         "--item-kind",
         "item_kinds",
         multiple=True,
-        callback=_kinds,
+        callback=kinds_given,
         metavar="COLUMN=KIND",
         help="Read a column of the item table as text, tags, number or date.",
     )
     return table(kinds(command))
 
 
-def _kinds(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def kinds_given(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """What `--item-kind COLUMN=KIND`, several times, says."""
     kinds: dict[str, str] = {}
     for text in given:
         column, separator, kind = text.rpartition("=")
