@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 POOL = 1024  # items that stand for the catalogue; more gain nothing measurable
-STEPS = 4  # gradient steps; more gain nothing measurable
+STEPS = 3  # gradient steps; more gain nothing measurable
 HALF_LIFE = 30 * 86400.0  # seconds
 
 
