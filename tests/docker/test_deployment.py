@@ -85,21 +85,24 @@ def test_stopping_drains_and_ends_cleanly(deployment):
     deployment.up()
 
 
-def test_retraining_publishes_a_version_that_answers_or_says_why_not(deployment):
-    before = recommended(deployment, "1")["model_version"]
-    quick = [*BUNDLED, "--threads", "1", "--set", "train.epochs=1", "--json"]
-    done = deployment.compose(
-        "run", "--rm", "retrain", "cml", "retrain", "--models", "/models", *quick, check=False
-    )
-    assert done.returncode in (0, 3), done.stderr
-    verdict = json.loads(done.stdout)
-    assert verdict["published"] == (done.returncode == 0)
-    expected = verdict["version"] or before
+def test_retraining_learns_from_events_and_the_new_version_knows_their_user(deployment):
+    liked = [item["item_id"] for item in recommended(deployment, "1")["items"]]
+    events = [{"user_id": "regular", "item_id": item_id, "type": "like"} for item_id in liked]
+    assert deployment.post("/v1/events", json={"events": events}).status_code < 300
+    order = ["cml", "retrain", "--models", "/models", *BUNDLED, "--threads", "1"]
+    # Whether it publishes is asked, not how good one epoch is.
+    tolerant = ["--set", "train.epochs=1", "--gate", "1", "--json"]
+    done = deployment.compose("run", "--rm", "retrain", *order, *tolerant, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["outcome"], found["data"]["events"] >= len(liked)) == ("published", True), found
     wait_until(
-        lambda: recommended(deployment, "1")["model_version"] == expected, lambda: deployment.logs("service")
+        lambda: deployment.get("/v1/model").json()["version"] == found["version"],
+        lambda: deployment.logs("service"),
     )
-    after = deployment.get("/v1/model").json()
-    assert after["version"] == expected
+    again = recommended(deployment, "regular")
+    assert again["strategy"] == "personal"
+    assert not set(liked) & {item["item_id"] for item in again["items"]}
 
 
 def test_the_public_deployment_answers_those_who_have_the_key_that_it_printed_once(public_deployment):

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,13 @@ class Server:
 
     def get(self, path: str, **options) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30, **options)
+
+    def wait_for_starts(self, number: int, seconds: float = 90) -> None:
+        """Wait until so many workers, replaced ones included, have said that they are ready."""
+        time_limit = time.monotonic() + seconds
+        while sum("startup complete" in line for line in self.log) < number:
+            assert time.monotonic() < time_limit, "".join(self.log)
+            time.sleep(0.05)
 
 
 @contextmanager
