@@ -20,6 +20,7 @@ from cml.cells import TARGET_RECALL
 from cml.content import Content
 from cml.durable import move_into_place, staged_directory, write_file
 from cml.errors import ArtifactError
+from cml.features.placing import ItemPlacer
 from cml.index import IndexKind, ItemIndex
 from cml.lists import LIST_LENGTH, nearest_unseen
 from cml.manifest import (
@@ -42,6 +43,7 @@ VECTORS = "vectors.safetensors"
 SEEN = "seen.safetensors"
 LISTS = "lists.safetensors"
 CATALOGUE = "catalogue.safetensors"
+FEATURES = "features.safetensors"  # only where the version can place items by their features
 INDEX = "index.faiss"  # only where the index kind needs more than the vectors
 
 
@@ -109,6 +111,9 @@ def load(directory: Path, *, verify: bool = True) -> Artifact:
             trending=lists.get("trending"),
             first_seen=lists.get("first_seen"),
             catalogue=Catalogue.from_arrays(read_arrays(directory / CATALOGUE)),
+            placer=ItemPlacer.from_arrays(read_arrays(directory / FEATURES))
+            if FEATURES in manifest.files
+            else None,
             config=manifest.config,
             metrics=manifest.metrics,
             data=manifest.data,
@@ -149,6 +154,8 @@ def _fill(
         LISTS: {name: array for name, array in lists.items() if array is not None},
         CATALOGUE: content.catalogue.arrays(),
     }
+    if content.placer is not None:
+        files[FEATURES] = content.placer.arrays()
     for name, arrays in files.items():
         write_arrays(staging / name, arrays)
     index.save(staging / INDEX)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cml.catalogue import Catalogue
 from cml.errors import ArtifactError
+from cml.features.placing import ItemPlacer
 from cml.vocabulary import Vocabulary
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -49,6 +50,9 @@ class Content:
     first_seen: NDArray[np.float64] | None = (
         None  # (n_items,) seconds since 1970 of the first interaction, NaN unknown
     )
+    placer: ItemPlacer | None = (
+        None  # of items that have no interactions; None: the version knows no features
+    )
 
     def __post_init__(self) -> None:
         n_users, n_items = len(self.users), len(self.items)
@@ -75,6 +79,10 @@ class Content:
             raise ArtifactError(
                 f"the catalogue describes {self.catalogue.n_items} items, the model has {n_items}"
             )
+        if self.placer is not None and self.placer.extractor.dim != dim:
+            raise ArtifactError(
+                f"the extractor places into {self.placer.extractor.dim} dimensions, the vectors have {dim}"
+            )
         for name in ("user_vectors", "item_vectors"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ArtifactError(
@@ -97,6 +105,7 @@ class Content:
         metrics: dict[str, Any] | None = None,
         data: dict[str, Any] | None = None,
         catalogue: Catalogue | None = None,
+        placer: ItemPlacer | None = None,
     ) -> Content:
         """The content for distinct (user, item) pairs as a data set holds them, in any order.
 
@@ -122,6 +131,7 @@ class Content:
             data=data or {},
             trending=trending_scores(item_rows[liked], timestamps[liked], n_items) if timed else None,
             first_seen=first_times(item_rows, timestamps, n_items) if timed else None,
+            placer=placer,
         )
 
 

@@ -4,6 +4,8 @@ A missing value leaves its feature's columns zero, which for a number means the 
 was not there when fitting is unknown and counts as missing. A feature that is no number has length one, or zero.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections import Counter
@@ -13,11 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cml.errors import DataError
+from cml.conditions import seconds_since_1970
+from cml.errors import ArtifactError, DataError
 from cml.features.schema import Feature, FeatureSchema
+from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 Item = Mapping[str, object]
 WORD = re.compile(r"\b\w\w+\b")
+MAX_TERMS = 50_000  # of a feature; the ones in the most items are kept
+FAR = 4.0  # standard deviations beyond which a number counts as this far: one typing error must not rule a place
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,11 @@ class SparseRows:
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """(rows,) of which nothing is known."""
+        return np.diff(self.indptr) == 0
+
     def dense(self) -> NDArray[np.float32]:
         """(rows, columns); for few rows only."""
         rows = np.zeros((len(self), self.n_columns), dtype=np.float32)
@@ -44,10 +55,16 @@ class FittedFeature:
     """A feature with what was learned of it: its terms and their weights, or a number's mean and scale."""
 
     feature: Feature
-    terms: tuple[str, ...]
-    weights: NDArray[np.float64]
-    mean: float = 0.0
-    scale: float = 1.0
+    terms: Vocabulary
+    weights: NDArray[np.float64]  # (terms,), for a number (mean, scale)
+
+    def __post_init__(self) -> None:
+        expected = 2 if self.feature.kind == "numeric" else len(self.terms)
+        if self.weights.shape != (expected,):
+            raise ArtifactError(
+                f"feature {self.feature.column!r} has weights of shape {self.weights.shape}, not ({expected},); "
+                "train the version again"
+            )
 
     @property
     def width(self) -> int:
@@ -61,15 +78,44 @@ class FeatureEncoder:
         self.schema = FeatureSchema(tuple(each.feature for each in fitted))
         self.fitted = tuple(fitted)
         self.n_columns = sum(each.width for each in fitted)
-        self._columns = [{term: column for column, term in enumerate(each.terms)} for each in fitted]
 
     @classmethod
-    def fit(cls, schema: FeatureSchema, items: Sequence[Item]) -> "FeatureEncoder":
-        """Learn vocabularies, inverse document frequencies, means and scales from items."""
-        return cls([_fit(feature, items) for feature in schema.features])
+    def fit(
+        cls, schema: FeatureSchema, items: Sequence[Item], *, max_terms: int = MAX_TERMS
+    ) -> FeatureEncoder:
+        """Learn vocabularies, inverse document frequencies, means and scales from items.
+
+        max_terms: of each feature; beyond it those in the fewest items are left out. Raises DataError for a
+        feature without any value and for a number that is none.
+        """
+        return cls([_fit(feature, items, max_terms) for feature in schema.features])
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> FeatureEncoder:
+        """The encoder behind `arrays()`; memory-mapped arrays stay mapped."""
+        grouped: dict[str, dict[str, NDArray]] = {}
+        for key, array in arrays.items():
+            feature, _, part = key.rpartition(":")
+            grouped.setdefault(feature, {})[part] = array
+        fitted = []
+        for key in sorted(grouped, key=lambda key: int(key.partition(":")[0])):
+            _, kind, column = key.split(":", 2)
+            parts = grouped[key]
+            weights = parts.pop("weights")
+            fitted.append(FittedFeature(Feature(column, kind), Vocabulary.from_arrays(parts), weights))  # type: ignore[arg-type]
+        return cls(fitted)
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Flat arrays to store; the keys carry each feature's position, kind and column."""
+        flat: dict[str, NDArray] = {}
+        for position, each in enumerate(self.fitted):
+            key = f"{position}:{each.feature.kind}:{each.feature.column}"
+            flat[f"{key}:weights"] = each.weights
+            flat |= {f"{key}:{part}": array for part, array in each.terms.arrays().items()}
+        return flat
 
     def encode(self, items: Iterable[Item]) -> SparseRows:
-        """One row an item, in their order."""
+        """One row an item, in their order. Raises DataError for a number that is none."""
         ends, indices, values = [0], list[int](), list[float]()
         for item in items:
             for column, value in self._cells(item):
@@ -85,63 +131,82 @@ class FeatureEncoder:
 
     def _cells(self, item: Item) -> list[tuple[int, float]]:
         cells, start = list[tuple[int, float]](), 0
-        for fitted, columns in zip(self.fitted, self._columns, strict=True):
-            cells += [(start + column, value) for column, value in _values(fitted, columns, item)]
+        for fitted in self.fitted:
+            cells += [(start + column, value) for column, value in _values(fitted, item)]
             start += fitted.width
         return cells
 
 
-def _fit(feature: Feature, items: Sequence[Item]) -> FittedFeature:
+def _fit(feature: Feature, items: Sequence[Item], max_terms: int) -> FittedFeature:
     if feature.kind == "numeric":
         numbers = [number for item in items if (number := _number(feature, item)) is not None]
         if not numbers:
-            raise DataError(f"feature {feature.column!r} has no value in any item; leave it out")
-        return FittedFeature(feature, (), np.empty(0), float(np.mean(numbers)), float(np.std(numbers)) or 1.0)
+            raise _without_values(feature)
+        scale = float(np.std(numbers)) or 1.0
+        return FittedFeature(feature, Vocabulary(()), np.array([np.mean(numbers), scale]))
     frequencies = Counter(term for item in items for term in set(_terms(feature, item)))
     if not frequencies:
-        raise DataError(f"feature {feature.column!r} has no value in any item; leave it out")
-    terms = tuple(sorted(frequencies))
-    weights = np.ones(len(terms))
-    if feature.kind == "text":
-        weights = np.array([math.log((1 + len(items)) / (1 + frequencies[term])) + 1 for term in terms])
-    return FittedFeature(feature, terms, weights)
+        raise _without_values(feature)
+    most = sorted(frequencies, key=lambda term: (-frequencies[term], term))[:max_terms]
+    terms = sorted(most)
+    weights = np.array([math.log((1 + len(items)) / (1 + frequencies[term])) + 1 for term in terms])
+    return FittedFeature(feature, Vocabulary(terms), weights)
 
 
-def _values(fitted: FittedFeature, columns: Mapping[str, int], item: Item) -> list[tuple[int, float]]:
+def _without_values(feature: Feature) -> DataError:
+    return DataError(f"feature {feature.column!r} has no value in any item; leave it out")
+
+
+def _values(fitted: FittedFeature, item: Item) -> list[tuple[int, float]]:
     """Column within the feature and value, for what is known of the item."""
     if fitted.feature.kind == "numeric":
         number = _number(fitted.feature, item)
-        return [] if number is None else [(0, (number - fitted.mean) / fitted.scale)]
-    counts = Counter(columns[term] for term in _terms(fitted.feature, item) if term in columns)
+        mean, scale = fitted.weights
+        return [] if number is None else [(0, min(max(float((number - mean) / scale), -FAR), FAR))]
+    counts = Counter(fitted.terms.find(term) for term in _terms(fitted.feature, item))
+    counts.pop(UNKNOWN_ROW, None)
     weighted = [(column, count * float(fitted.weights[column])) for column, count in sorted(counts.items())]
     length = math.sqrt(sum(value * value for _, value in weighted))
     return [(column, value / length) for column, value in weighted]
 
 
+def _is_missing(value: object) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
 def _terms(feature: Feature, item: Item) -> list[str]:
     value = item.get(feature.column)
-    if value is None or value == "":
+    if _is_missing(value):
         return []
     if feature.kind == "text":
         return WORD.findall(str(value).lower())
     if feature.kind == "categorical":
         return [str(value)]
     parts = value if isinstance(value, list | tuple) else str(value).split("|")
-    return list(dict.fromkeys(str(part) for part in parts if str(part)))
+    return list(dict.fromkeys(str(part) for part in parts if not _is_missing(part)))
 
 
 def _number(feature: Feature, item: Item) -> float | None:
     value = item.get(feature.column)
-    if value is None or value == "":
+    if _is_missing(value):
         return None
     try:
         number = float(str(value))
     except ValueError:
-        number = math.inf
+        number = _seconds(value)
     if math.isnan(number):
         return None
     if math.isinf(number):
         raise DataError(
-            f"feature {feature.column!r}: {value!r} is not a finite number; correct it or leave it empty"
+            f"feature {feature.column!r}: {value!r} is neither a finite number nor a date; "
+            "correct it or leave it empty"
         )
     return number
+
+
+def _seconds(value: object) -> float:
+    """A date as a number; infinity for what is none."""
+    try:
+        return seconds_since_1970(value)
+    except (ValueError, TypeError, OverflowError):
+        return math.inf

@@ -1,5 +1,8 @@
 """Which columns of an item table are features, and what kind of value each holds."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -7,6 +10,7 @@ from cml.errors import ConfigError
 
 FeatureKind = Literal["categorical", "multi", "numeric", "text"]
 KINDS: tuple[str, ...] = get_args(FeatureKind)
+OF_COLUMN: dict[str, FeatureKind] = {"tags": "multi", "number": "numeric", "date": "numeric", "text": "text"}
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,23 @@ class FeatureSchema:
         repeated = sorted({column for column in columns if columns.count(column) > 1})
         if repeated:
             raise ConfigError(f"feature {repeated[0]!r} is declared twice; keep one of the two")
+
+    @classmethod
+    def parse(cls, words: Iterable[str], columns: Mapping[str, str]) -> FeatureSchema:
+        """The schema that words such as `genres` or `year:numeric` declare.
+
+        columns: the item table's columns with the kind in which each was read, which decides where a word does
+        not. Raises ConfigError for a column that is not there and for an unknown kind.
+        """
+        return cls(tuple(_parsed(word, columns) for word in words))
+
+
+def _parsed(word: str, columns: Mapping[str, str]) -> Feature:
+    column, separator, kind = (word, "", "") if word in columns else word.rpartition(":")
+    if not separator:
+        column = word
+    if column not in columns:
+        raise ConfigError(
+            f"feature {word!r}: the item table has no column {column!r}, only {', '.join(columns) or 'ids'}"
+        )
+    return Feature(column, kind if separator else OF_COLUMN[columns[column]])  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ SCHEMA = FeatureSchema(
 
 def test_kinds_by_hand() -> None:
     rows = FeatureEncoder.fit(SCHEMA, ITEMS).encode(ITEMS).dense()
-    half = np.sqrt(0.5)
+    half = np.sqrt(0.5)  # both tags stand in one item, so both weigh the same
     np.testing.assert_allclose(rows[:, :4], [[0, half, half, -1], [1, 0, 0, 1], [0, 0, 0, 0]], atol=1e-6)
     np.testing.assert_array_equal(rows[:, -2:], [[1, 0], [0, 1], [0, 0]])
 
@@ -60,7 +60,7 @@ def test_numpy_equals_torch_and_stays_in_the_ball(hidden: tuple[int, ...]) -> No
     for number, linear in enumerate(linears):
         values = linear(values.relu() if number else values)
     expected = (values / values.norm(dim=1, keepdim=True).clamp(min=1)).detach().numpy()
-    ours = Extractor([Layer(each.weight.detach().numpy(), each.bias.detach().numpy()) for each in linears])(
+    ours = Extractor([Layer(each.weight.detach().numpy().T, each.bias.detach().numpy()) for each in linears])(
         rows
     )
     np.testing.assert_allclose(ours, expected, atol=1e-5)
@@ -70,10 +70,10 @@ def test_numpy_equals_torch_and_stays_in_the_ball(hidden: tuple[int, ...]) -> No
 def test_bad_input_is_named() -> None:
     with pytest.raises(ConfigError, match="'year' is declared twice"):
         FeatureSchema((Feature("year", "numeric"), Feature("year", "text")))
-    with pytest.raises(DataError, match="'year': 'soon' is not a finite number"):
+    with pytest.raises(DataError, match="'year': 'soon' is neither a finite number nor a date"):
         FeatureEncoder.fit(SCHEMA, ITEMS).encode([{"year": "soon"}])
     with pytest.raises(DataError, match="'gone' has no value"):
         FeatureEncoder.fit(FeatureSchema((Feature("gone", "multi"),)), ITEMS)
-    wrong = Extractor([Layer(np.ones((2, 3), np.float32), np.zeros(2, np.float32))])
+    wrong = Extractor([Layer(np.ones((3, 2), np.float32), np.zeros(2, np.float32))])
     with pytest.raises(ArtifactError, match="expects 3"):
         wrong(FeatureEncoder.fit(SCHEMA, ITEMS).encode(ITEMS))
