@@ -84,7 +84,7 @@ def _context(settings: Settings, lifecycle: Lifecycle) -> Context:
     metrics = Metrics()
     registry = Registry(settings.models)
     store = SnapshotStore(registry, metrics, verify=settings.verify)
-    stored = EventStore(settings.events_url) if settings.events_url else None
+    stored = EventStore(settings.events_url, wait_for_server=True) if settings.events_url else None
     live = Live(stored)
     pages = Pages(settings, store, live)
     records = Records(stored)

@@ -88,6 +88,8 @@ def events_off() -> Problem:
 
 
 def unavailable(error: EventStoreError) -> Problem:
-    """503 when the store fails: nothing was acknowledged, so the client may send the same events again."""
-    detail = f"nothing was stored, send it again: {error}"
+    """503 when the store fails. The connection may have broken after the commit, so what was sent may be stored;
+    sent again with the same event ids, it counts once either way.
+    """
+    detail = f"not acknowledged, send it again with the same event ids: {error}"
     return Problem(503, "events-unavailable", "Event store unavailable", detail, {"retry-after": "1"})

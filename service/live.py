@@ -1,8 +1,11 @@
 """What happened since the model was published, as this worker knows it: events, erasures, items, experiment.
 
 Every worker follows the event store by itself. Before each answer it asks the store whether anyone committed
-anything since the last answer (on SQLite one PRAGMA of a few microseconds) and reads what is new. So an event
-that one worker acknowledged counts in the next answer of every other.
+anything since the last answer (on SQLite one PRAGMA of a few microseconds, on PostgreSQL one round trip) and
+reads what is new. So an event that one worker acknowledged counts in the next answer of every other.
+
+A database server that fails is not asked again before answers, which would hold them all up: they go on with
+what is known, and the look around finds out, in another thread, when the server is back.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from cml.errors import EventStoreError
 from cml.events.store import EventStore
@@ -29,7 +32,7 @@ class Live:
     def __init__(self, store: EventStore | None, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._version: int | None = None
+        self._version: Hashable = None
         self._asked_in_this_turn = False
         self._marks = Marks()
         self._events: dict[str, tuple[Event, ...]] = {}
@@ -47,10 +50,20 @@ class Live:
 
         Their requests had all arrived before the turn began, so they count everything acknowledged before.
         """
-        if self._store is not None and not self._asked_in_this_turn:
+        if self._store is not None and not self._asked_in_this_turn and not self._must_wait():
             self.refresh()
             self._asked_in_this_turn = True
             asyncio.get_running_loop().call_soon(self._end_turn)
+
+    async def look(self) -> None:
+        """`refresh`, for the look around: a server that failed is asked in a thread whether it is back."""
+        if self._store is not None and self._must_wait():
+            try:
+                await asyncio.to_thread(self._store.check)
+            except EventStoreError as error:
+                self.failure = str(error)
+                return
+        self.refresh()
 
     def refresh(self) -> None:
         """Take over what was committed by anyone since the last call."""
@@ -68,6 +81,11 @@ class Live:
             self.failure = str(error)
 
     @property
+    def never_read(self) -> bool:
+        """Whether there is a store that could not be read even once."""
+        return self._store is not None and self._version is None
+
+    @property
     def newest_event(self) -> int:
         """Number of the last event that was taken over."""
         return self._marks.events
@@ -78,6 +96,8 @@ class Live:
             return ()
         known = self._events.get(user_id)
         if known is None:
+            if self._must_wait():
+                return ()
             try:
                 known = tuple(self._store.events_of(user_id)) if self._store.knows(user_id) else ()
             except EventStoreError as error:
@@ -87,6 +107,9 @@ class Live:
                 self._events.clear()
             self._events[user_id] = known
         return known
+
+    def _must_wait(self) -> bool:
+        return self.failure is not None and self._store is not None and self._store.may_block
 
     def _end_turn(self) -> None:
         self._asked_in_this_turn = False

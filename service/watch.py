@@ -31,9 +31,12 @@ class Watch:
     async def look(self) -> None:
         """Take over what changed. Versions are read in a thread, so requests go on meanwhile."""
         context, live = self._context, self._context.live
-        live.refresh()
-        candidate = None if live.experiment is None else live.experiment.candidate
-        await asyncio.to_thread(context.store.refresh, candidate, dict(live.items), live.masks_changed)
+        await live.look()
+        if live.never_read and not context.store.is_ready:  # who was erased, and what is hidden, is unknown
+            context.store.failure = live.failure
+        else:
+            candidate = None if live.experiment is None else live.experiment.candidate
+            await asyncio.to_thread(context.store.refresh, candidate, dict(live.items), live.masks_changed)
         context.pages.masks.forget_all_but(context.store.versions())
         if self._keyring.refresh():
             _log.info("API keys taken over from the changed file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,20 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cml.errors import EventStoreError, MissingExtraError
 
+SQLITE, POSTGRES = "sqlite", "postgresql"
 _BUSY_MILLISECONDS = 10_000
+# What libpq is told unless the URL says otherwise. A server that is gone is noticed within seconds.
+_POSTGRES_QUERY = {
+    "connect_timeout": "3",  # seconds
+    "tcp_user_timeout": "5000",  # milliseconds until data that nobody confirms breaks the connection
+    "keepalives_idle": "10",  # seconds
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    "application_name": "cml",
+}
+# No statement holds a request up for longer, and a writer that froze in the middle of its transaction loses
+# it, so that the others get the lock. The URL's own `options` come later and win.
+_POSTGRES_OPTIONS = "-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s"
 
 
 def open_engine(url: str) -> Engine:
@@ -19,38 +33,61 @@ def open_engine(url: str) -> Engine:
     Raises EventStoreError for a URL that is malformed, in memory or of another kind of database.
     """
     parsed = _checked(url)
+    is_sqlite = parsed.get_backend_name() == SQLITE
+    # A snapshot taken before the writer's lock is held would miss what the writer before has committed.
+    isolation: dict[str, Any] = {} if is_sqlite else {"isolation_level": "READ COMMITTED"}
     try:
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        engine = create_engine(parsed, pool_pre_ping=not is_sqlite, **isolation)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"event store {parsed!r}: {error.name} is missing: pip install 'cml-recommender[postgres]'"
         ) from None
     except SQLAlchemyError as error:
         raise EventStoreError(f"{parsed!r}: not usable as an event store: {error}") from None
-    if parsed.get_backend_name() == "sqlite":
+    if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _prepare_postgres)
     return engine
 
 
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise EventStoreError(
-            f"event store {url!r}: not a database URL; for example sqlite:////data/events.db"
+            f"event store {_without_password(url)!r}: not a database URL; for example sqlite:////data/events.db"
         ) from None
     backend = parsed.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
+    if backend == SQLITE:
+        _check_file(parsed)
+    elif backend in (POSTGRES, "postgres"):
+        return _for_psycopg(parsed)
+    else:
         raise EventStoreError(f"event store {parsed!r}: {backend} is not supported; use sqlite or postgresql")
-    if backend == "sqlite":
-        if not parsed.database or parsed.database == ":memory:":
-            raise EventStoreError(
-                "an event store in memory would forget what it acknowledged; give sqlite a file"
-            )
-        if not Path(parsed.database).absolute().parent.is_dir():
-            raise EventStoreError(f"event store {parsed!r}: its directory does not exist; create it first")
     return parsed
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//.*@", "//***@", url)
+
+
+def _check_file(parsed: URL) -> None:
+    if not parsed.database or parsed.database == ":memory:":
+        raise EventStoreError(
+            "an event store in memory would forget what it acknowledged; give sqlite a file"
+        )
+    if not Path(parsed.database).absolute().parent.is_dir():
+        raise EventStoreError(f"event store {parsed!r}: its directory does not exist; create it first")
+
+
+def _for_psycopg(parsed: URL) -> URL:
+    """The URL with our driver, whichever it names, and with our time-outs where it has none."""
+    given = dict(parsed.query)
+    options = given.get("options", "")
+    query = _POSTGRES_QUERY | given | {"options": f"{_POSTGRES_OPTIONS} {options}".strip()}
+    return parsed.set(drivername="postgresql+psycopg", query=query)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -67,3 +104,19 @@ def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once: one that reads first and writes later could be refused midway."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise EventStoreError(
+            f"event store {connection.info.dbname!r}: its encoding is {encoding}, which cannot hold every id; "
+            "make the database with ENCODING 'UTF8' TEMPLATE template0"
+        )
+    with connection.cursor() as cursor:
+        # Where somebody turned it off, a crash of the server would take acknowledged events with it.
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()

@@ -96,31 +96,28 @@ exposures = Table(
 _version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
 
 
-def _first(connection: Connection) -> None:
-    """Events, erasures, items, experiments and exposures."""
-    metadata.create_all(connection, tables=[events, erasures, items, experiments, exposures])
+# From schema 1 to 2, from 2 to 3 and so on; only ever appended to. Each must spell its change out instead of
+# using the tables above, which always describe the newest schema: an empty database gets those at once.
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
 
 
-# Only ever appended to. A migration that changes a table must spell the change out instead of using the
-# tables above, which always describe the newest schema.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first,)
+def newest() -> int:
+    """The version of the tables above."""
+    return 1 + len(MIGRATIONS)
 
 
 def migrate(connection: Connection) -> None:
     """Bring the schema to the newest version; raises EventStoreError when it is newer than this code."""
-    at = _current(connection)
-    if at > len(MIGRATIONS):
-        raise EventStoreError(
-            f"the event store has schema version {at}, this program knows {len(MIGRATIONS)}: upgrade"
-        )
-    for migration in MIGRATIONS[at:]:
-        migration(connection)
-    if at < len(MIGRATIONS):
-        connection.execute(update(_version).values(version=len(MIGRATIONS)))
-
-
-def _current(connection: Connection) -> int:
     if not inspect(connection).has_table(_version.name):
-        _version.create(connection)
-        connection.execute(insert(_version).values(version=0))
-    return int(connection.execute(select(_version.c.version)).scalar_one())
+        metadata.create_all(connection)
+        connection.execute(insert(_version).values(version=newest()))
+        return
+    at = int(connection.execute(select(_version.c.version)).scalar_one())
+    if at > newest():
+        raise EventStoreError(
+            f"the event store has schema version {at}, this program knows {newest()}: upgrade"
+        )
+    for migration in MIGRATIONS[at - 1 :]:
+        migration(connection)
+    if at < newest():
+        connection.execute(update(_version).values(version=newest()))

@@ -6,9 +6,8 @@ synchronous=FULL: a commit is on disk when it returns); the same statements run 
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
 from typing import Any
@@ -16,52 +15,67 @@ from typing import Any
 import orjson
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cml.errors import EventStoreError
 from cml.events import schema
-from cml.events.database import open_engine
+from cml.events.database import POSTGRES, SQLITE, open_engine
+from cml.events.lookout import Lookout, lookout
 from cml.events.values import Changes, Event, Experiment, ItemState, Marks, user_digest
 
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError)
+_INSERT: dict[str, Any] = {SQLITE: sqlite.insert, POSTGRES: postgresql.insert}
 _WRITER_LOCK = 0x636D6C  # PostgreSQL: one writer at a time, so that numbers become visible in order
 
 
 class EventStore:
     """One database of events. Safe to share between threads; each call is one transaction.
 
-    `clock` gives seconds since 1970. Every method raises EventStoreError when the database fails.
+    `clock` gives seconds since 1970. Every method raises EventStoreError when the database fails. With
+    `wait_for_server` a server that cannot be reached yet is no error; each call tries again to open the store.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str, *, clock: Callable[[], float] = time.time, wait_for_server: bool = False
+    ) -> None:
         self._clock = clock
         self._engine = open_engine(url)
-        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self._is_sqlite = self._engine.dialect.name == SQLITE
         self._insert = _INSERT[self._engine.dialect.name]
+        self._failures = (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, OSError)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        with self._writing() as connection:
-            schema.migrate(connection)
-        self._watched: Any = None
+        self._lookout = lookout(self._reader)
+        self._migrated = False
+        try:
+            self._migrate()
+        except EventStoreError as error:
+            if not (wait_for_server and self.may_block and isinstance(error.__cause__, OperationalError)):
+                raise
+
+    @property
+    def may_block(self) -> bool:
+        """Whether the database is a server, which may be slow or gone while this process is well."""
+        return not self._is_sqlite
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
-        if self._watched is not None:
-            self._watched.close()
+        self._lookout.close()
         self._engine.dispose()
 
-    def version(self) -> int:
-        """A number that differs from the last one if anyone else's commit came in between.
+    def version(self) -> Hashable:
+        """A value that differs from the last one if anyone else's commit came in between.
 
-        Costs microseconds on SQLite, so that a reader may ask before every answer. Call it from one thread.
+        Costs microseconds on SQLite and a round trip on PostgreSQL, so that a reader may ask before every answer;
+        a server that is silent for two seconds has failed. Call it from one thread.
         """
-        try:
-            if self._is_sqlite:
-                return int(self._ask_sqlite("PRAGMA data_version")[0][0])
-            with self._reader.connect() as connection:
-                return hash(self._newest(connection))
-        except _FAILURES as error:
-            raise _failed("read", error) from error
+        with self._asking() as ask:
+            return ask.version()
+
+    def check(self) -> None:
+        """Raises EventStoreError unless the database answers, within seconds. For any thread."""
+        probe = lookout(self._reader)
+        with self._asking(probe):
+            probe.version()
+            probe.close()
 
     def append(self, batch: Sequence[Event]) -> frozenset[str]:
         """Store events durably; returns the ids of those that are new. An id seen before changes nothing."""
@@ -76,12 +90,8 @@ class EventStore:
 
     def knows(self, user_id: str) -> bool:
         """Whether there are events of the user. As cheap as `version`, and for the same thread."""
-        try:
-            if self._is_sqlite:
-                return bool(self._ask_sqlite("SELECT 1 FROM events WHERE user_id = ? LIMIT 1", user_id))
-            return bool(self._events(schema.events.c.user_id == user_id, limit=1))
-        except _FAILURES as error:
-            raise _failed("read", error) from error
+        with self._asking() as ask:
+            return ask.knows(user_id)
 
     def events_of(self, user_id: str) -> list[Event]:
         """The user's events in the order of their arrival."""
@@ -221,35 +231,54 @@ class EventStore:
         newest = [select(func.coalesce(func.max(table.c.sequence), 0)).scalar_subquery() for table in tables]
         return tuple(connection.execute(select(*newest)).one())
 
-    def _ask_sqlite(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows from a connection kept for this, past the layers that cost more than such questions."""
-        if self._watched is None:
-            self._watched = self._engine.raw_connection()
-            self._cursor = self._watched.cursor()
-        return self._cursor.execute(statement, values).fetchall()
-
     def _forget_log(self) -> None:
         """Move the write-ahead log into the database file and empty it: erased rows must not linger there."""
         if self._is_sqlite:
             with self._reading() as connection:
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
+    def _migrate(self) -> None:
+        with self._written(patient=True) as connection:
+            schema.migrate(connection)
+        self._migrated = True
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        """One transaction of the one writer."""
+        if not self._migrated:
+            self._migrate()
+        with self._written() as connection:
+            yield connection
+
+    @contextmanager
+    def _written(self, *, patient: bool = False) -> Iterator[Connection]:
         try:
             with self._engine.begin() as connection:
+                if patient and not self._is_sqlite:
+                    connection.execute(text("SET LOCAL statement_timeout = 0"))
                 if not self._is_sqlite:
                     connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
                 yield connection
-        except _FAILURES as error:
+        except self._failures as error:
             raise _failed("written", error) from error
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
+        if not self._migrated:
+            self._migrate()
         try:
             with self._reader.connect() as connection:
                 yield connection
-        except _FAILURES as error:
+        except self._failures as error:
+            raise _failed("read", error) from error
+
+    @contextmanager
+    def _asking(self, ask: Lookout | None = None) -> Iterator[Lookout]:
+        if not self._migrated:
+            self._migrate()
+        try:
+            yield ask or self._lookout
+        except self._failures as error:
             raise _failed("read", error) from error
 
 
@@ -272,7 +301,7 @@ def _after(column: Column[int], since: int, until: int) -> ColumnElement[bool]:
 
 
 def _failed(what: str, error: Exception) -> EventStoreError:
-    cause = getattr(error, "orig", None) or error
+    cause = " ".join(str(getattr(error, "orig", None) or error).split())
     return EventStoreError(
         f"the event store cannot be {what}: {cause}; check the disk, the URL and the permissions"
     )

@@ -23,12 +23,19 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve(models: Path) -> Iterator[Callable[..., TestClient]]:
+def events_url(models: Path) -> str:
+    """Where the service keeps its events."""
+    return f"sqlite:///{models / 'events.db'}"
+
+
+@pytest.fixture
+def serve(models: Path, events_url: str) -> Iterator[Callable[..., TestClient]]:
     """Starts a service with these settings and returns a client of it."""
     with ExitStack() as stack:
 
         def start(**settings: Any) -> TestClient:
-            chosen = Settings(**{"models": models, "access_log": False, "poll_seconds": 3600} | settings)
+            defaults = {"models": models, "events": events_url, "access_log": False, "poll_seconds": 3600}
+            chosen = Settings(**defaults | settings)
             return stack.enter_context(TestClient(create_app(chosen), raise_server_exceptions=False))
 
         yield start

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
 
+from cml.events.store import EventStore
 from tests.service.conftest import ids, refused
 from tests.service.worlds import content, publish
+
+
+@pytest.fixture
+def events_url(any_events_url: str) -> str:
+    """Every test of this file runs with SQLite and with PostgreSQL."""
+    return any_events_url
 
 
 def like(user_id: str, item_id: str, **values):
@@ -179,15 +187,16 @@ def test_without_an_event_store_lists_are_answered_and_events_refused(serve):
     refused(client.delete("/v1/users/ann"), 503, "events-off")
 
 
-def test_a_store_that_fails_refuses_events_and_leaves_the_lists_answering(serve, models):
+def test_a_store_that_fails_refuses_events_and_leaves_the_lists_answering(serve, events_url):
     client = serve()
     before = ids(recommended(client, "ann"))
-    from cml.events.store import EventStore
-
-    broken = EventStore(f"sqlite:///{models / 'events.db'}")
+    broken = EventStore(events_url)
     with broken._writing() as connection:
         connection.execute(text("DROP TABLE events"))
-    assert "nothing was stored" in refused(send(client, like("ann", "i7")), 503, "events-unavailable")
+    broken.close()
+    answer = send(client, like("ann", "i7"))
+    assert "not acknowledged" in refused(answer, 503, "events-unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
     assert ids(recommended(client, "ann")) == before
     assert client.get("/readyz").json()["problems"]
     assert client.get("/readyz").status_code == 200

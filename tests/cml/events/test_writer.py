@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 
@@ -65,8 +64,8 @@ def test_receipts_tell_new_from_known_even_within_one_group():
     writer.close()
 
 
-def test_the_first_of_two_events_with_one_id_is_the_one_that_is_stored(tmp_path):
-    store = EventStore(f"sqlite:///{tmp_path / 'e.db'}")
+def test_the_first_of_two_events_with_one_id_is_the_one_that_is_stored(any_events_url):
+    store = EventStore(any_events_url)
     writer = EventWriter(store)
     first = Event("same", "ann", "first", "like", 1.0, 1.0)
     writer.submit([first, Event("same", "ann", "second", "like", 1.0, 1.0)]).result(10)
@@ -92,8 +91,8 @@ def test_a_failed_write_is_told_to_everyone_who_waits_and_the_next_one_works():
     writer.close()
 
 
-def test_closing_writes_what_was_submitted_and_takes_no_more(tmp_path):
-    store = EventStore(f"sqlite:///{tmp_path / 'e.db'}")
+def test_closing_writes_what_was_submitted_and_takes_no_more(any_events_url):
+    store = EventStore(any_events_url)
     writer = EventWriter(store)
     futures = [writer.submit([event(str(number))]) for number in range(100)]
     writer.close()
@@ -104,8 +103,8 @@ def test_closing_writes_what_was_submitted_and_takes_no_more(tmp_path):
     store.close()
 
 
-def test_many_threads_lose_and_double_nothing(tmp_path):
-    store = EventStore(f"sqlite:///{tmp_path / 'e.db'}")
+def test_many_threads_lose_and_double_nothing(any_events_url):
+    store = EventStore(any_events_url)
     writer = EventWriter(store)
     receipts: list[Receipt] = []
 
@@ -142,8 +141,8 @@ while True:
 
 
 @pytest.mark.slow
-def test_a_killed_process_loses_no_acknowledged_event_and_counts_none_twice(tmp_path: Path):
-    url = f"sqlite:///{tmp_path / 'e.db'}"
+def test_a_killed_process_loses_no_acknowledged_event_and_counts_none_twice(any_events_url: str):
+    url = any_events_url
     acknowledged: list[int] = []
     for kill_after in (1, 5, 13, 40, 90):
         start = (acknowledged[-1] + 1) if acknowledged else 0  # resends what was written but not acknowledged
