@@ -21,6 +21,7 @@ COMMANDS = {
     "similar": ("cml.commands.similar", "List the items nearest to an item."),
     "retrain": ("cml.commands.retrain", "Train again on fresh data and publish if it is not worse."),
     "export": ("cml.commands.export", "Write vectors or recommendations as Parquet."),
+    "events": ("cml.commands.events", "Back the event store up, and fill one from a backup."),
     "serve": ("cml.commands.serve", "Answer recommendations over HTTP."),
     "ab": ("cml.commands.ab", "Compare a candidate version with the current one."),
 }

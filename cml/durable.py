@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 STAGING_PREFIX = ".staging-"
 
@@ -42,6 +43,27 @@ def replace_file(path: Path, content: bytes) -> None:
     """Give `path` this content in one step: a reader, or a crash, sees the old content or the new one."""
     with naming(path):
         _replace(path, content)
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to fill, readable by its owner only, that takes `path`'s place in one step when the block ends.
+
+    If the block raises, `path` stays as it was.
+    """
+    with naming(path):
+        descriptor, name = tempfile.mkstemp(prefix=STAGING_PREFIX, dir=path.parent)
+        staged = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            staged.rename(path)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 
 from cml.errors import VocabularyError
+from cml.events.meaning import EVENTS_KNOWN
 from cml.neighbours import similar_users, users_for_item
 from cml.recommend import (
     PERSONAL,
@@ -37,7 +38,6 @@ from service.signals import Signals, from_events, from_request
 from service.store import SnapshotStore
 
 Job = Callable[[], bytes]
-EVENTS_KNOWN = "events_through"  # in a manifest's data: the last event that is in its training data
 # Catalogues with at most this many numbers are searched in well under a millisecond: handing that to another
 # thread would cost more than it frees.
 _INLINE = 2_000_000

@@ -14,6 +14,7 @@ import pytest
 
 from tests.postgres import any_events_url as any_events_url
 from tests.postgres import own_postgres as own_postgres
+from tests.postgres import postgres_databases as postgres_databases
 from tests.postgres import postgres_server as postgres_server
 from tests.postgres import postgres_url as postgres_url
 from tests.requirements import unmet

@@ -7,7 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -128,11 +128,24 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+def postgres_databases(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Makes fresh databases and tells their URLs."""
+    made: list[str] = []
+
+    def make() -> str:
+        server = request.getfixturevalue("postgres_server")
+        made.append(server.new_database())
+        return server.url(made[-1])
+
+    yield make
+    for database in made:
+        request.getfixturevalue("postgres_server").drop(database)
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: Callable[[], str]) -> str:
     """URL of a fresh database."""
-    database = postgres_server.new_database()
-    yield postgres_server.url(database)
-    postgres_server.drop(database)
+    return postgres_databases()
 
 
 STORES = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))

@@ -14,6 +14,7 @@ DISLIKE = "dislike"
 # What an event of each kind says about the user's taste, relative to a like; dislikes push away instead.
 # The service writes the weight into the event, so that whoever counts it later counts the same.
 DEFAULT_EVENT_WEIGHTS = {"like": 1.0, "purchase": 1.0, "view": 0.3, "dislike": 1.0}
+EVENTS_KNOWN = "events_through"  # in a manifest's data: the last event that is in its training data
 ERASURES_KNOWN = "erasures_through"  # in a manifest's data: the last erasure that its training data left out
 
 

@@ -51,6 +51,10 @@ class EventStore:
             if not (wait_for_server and self.may_block and isinstance(error.__cause__, OperationalError)):
                 raise
 
+    def __str__(self) -> str:
+        """The URL without its password."""
+        return self._engine.url.set(query={}).render_as_string(hide_password=True)
+
     @property
     def may_block(self) -> bool:
         """Whether the database is a server, which may be slow or gone while this process is well."""
@@ -213,6 +217,37 @@ class EventStore:
         """How many events are stored."""
         with self._reading() as connection:
             return int(connection.execute(select(func.count()).select_from(schema.events)).scalar_one())
+
+    @contextmanager
+    def viewing(self) -> Iterator[Connection]:
+        """A connection that sees everything as it is now, for as long as it takes, and holds no writer up."""
+        if not self._migrated:
+            self._migrate()
+        try:
+            if self._is_sqlite:
+                with self._reader.connect() as connection:
+                    connection.exec_driver_sql("BEGIN DEFERRED")
+                    try:
+                        yield connection
+                    finally:
+                        connection.exec_driver_sql("ROLLBACK")
+            else:
+                with self._engine.connect() as connection:
+                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                    connection.execute(text("SET TRANSACTION READ ONLY"))
+                    connection.execute(text("SET LOCAL statement_timeout = 0"))
+                    yield connection
+        except self._failures as error:
+            raise _failed("read", error) from error
+
+    @contextmanager
+    def rewriting(self) -> Iterator[Connection]:
+        """One transaction of the one writer, for as long as it takes: everyone else's events wait meanwhile."""
+        if not self._migrated:
+            self._migrate()
+        with self._written(patient=True) as connection:
+            yield connection
+        self._forget_log()
 
     def _events(self, condition: Any, limit: int | None = None) -> list[Event]:
         table = schema.events

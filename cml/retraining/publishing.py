@@ -12,7 +12,7 @@ from cml.content import Content
 from cml.data.dataset import Dataset
 from cml.data.items import read_items
 from cml.evaluation.held_out import rows_over
-from cml.events.meaning import ERASURES_KNOWN
+from cml.events.meaning import ERASURES_KNOWN, EVENTS_KNOWN
 from cml.events.values import ItemState
 from cml.item_changes import changed_catalogue
 from cml.pipeline import ReadCatalogue, content
@@ -21,7 +21,6 @@ from cml.retraining.order import Order
 from cml.training.space import Space
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
-EVENTS_KNOWN = "events_through"  # in a manifest's data: the last event that it was trained on
 FILE_PAIRS = "file_pairs"  # in a manifest's data: pairs that came from files
 
 
