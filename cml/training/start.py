@@ -16,7 +16,7 @@ from cml.training.space import Space
 CATALOGUE_WEIGHT = 100.0  # all items together, seen from a user, in units of one observed pair
 REGULARIZATIONS = (0.008, 0.02, 0.05)  # tried where validation data can choose
 REGULARIZATION = 0.02  # else
-SWEEPS = 3
+SWEEPS = 2  # a third changes no list: it only takes time
 
 Judge = Callable[[Space], float]
 
