@@ -95,6 +95,10 @@ class Catalogue:
         then whole words, then parts of words; shorter titles first within each."""
         return self._titles.search(query, limit)
 
+    def title_ranks(self, query: str) -> dict[int, tuple[int, int]]:
+        """How well those titles match, by row; smaller is better."""
+        return self._titles.ranks(query)
+
     def matching(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
         """Mask (n_items,) of the items that satisfy the conditions on all named columns.
 

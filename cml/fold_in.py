@@ -7,6 +7,8 @@ projected gradient steps find its minimum from anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -35,14 +37,25 @@ class FoldIn:
     def __init__(
         self, item_vectors: NDArray[np.float32], *, temperature: float, radius: float, pool: int = POOL
     ) -> None:
-        self._item_vectors = item_vectors
+        self._n_items = len(item_vectors)
+        self._vectors_of: Callable[[NDArray[np.integer]], NDArray[np.float32]] = item_vectors.__getitem__
         self._temperature = temperature
         self._radius = radius
-        n_items = len(item_vectors)
         # Evenly spaced rows, not random ones: every process that serves a version gives the same answer.
-        self._pool_rows = np.unique(np.linspace(0, n_items - 1, min(pool, n_items)).astype(np.int64))
+        self._pool_rows = np.unique(
+            np.linspace(0, self._n_items - 1, min(pool, self._n_items)).astype(np.int64)
+        )
         self._pool = np.ascontiguousarray(item_vectors[self._pool_rows])
         self._pool_squares = np.einsum("ij,ij->i", self._pool, self._pool)
+
+    def knowing(self, vectors_of: Callable[[NDArray[np.integer]], NDArray[np.float32]]) -> FoldIn:
+        """The same for users who like items in further rows too; `vectors_of` gives the vectors of any rows.
+
+        The catalogue that likes are compared with stays the same.
+        """
+        other = copy(self)
+        other._vectors_of = vectors_of
+        return other
 
     def point(
         self,
@@ -66,7 +79,7 @@ class FoldIn:
         negatives = self._negatives(
             liked, disliked, _weights(disliked_weights, len(disliked)) / liked_weights.sum()
         )
-        targets = self._item_vectors[liked]
+        targets = self._vectors_of(np.asarray(liked))
         liked_weights /= liked_weights.sum()
         begin = (
             self._on_surface(liked_weights @ targets)
@@ -82,15 +95,14 @@ class FoldIn:
         own = np.concatenate([liked, disliked])
         at = np.minimum(self._pool_rows.searchsorted(own), len(self._pool_rows) - 1)
         at = at[self._pool_rows[at] == own]
-        n_items, n_free = len(self._item_vectors), len(self._pool_rows) - len(at)
-        log_counts = np.full(
-            len(self._pool_rows), np.log((n_items - len(own)) / n_free) if n_free else -np.inf
-        )
+        n_items, n_free = self._n_items, len(self._pool_rows) - len(at)
+        n_own = np.count_nonzero(own < n_items)
+        log_counts = np.full(len(self._pool_rows), np.log((n_items - n_own) / n_free) if n_free else -np.inf)
         log_counts[at] = -np.inf  # stands for no item: cheaper than copying the others out
         negatives = Negatives(self._pool, self._pool_squares, log_counts.astype(np.float32))
         if not len(disliked):
             return negatives
-        away = self._item_vectors[disliked]
+        away = self._vectors_of(disliked)
         shares = disliked_ratios / (1 + disliked_ratios.sum())
         return Negatives(
             np.concatenate([negatives.vectors, away]),

@@ -11,7 +11,7 @@ from cml.answers import Because, Recommendations, Recommended
 from cml.diversity import POOL, mmr_order
 from cml.index import NO_ROW, smallest, squared_distances
 from cml.query import Query
-from cml.selection import Selection
+from cml.selection import Selection, merged
 from cml.snapshot import Snapshot
 
 
@@ -24,7 +24,7 @@ class Ranking(NamedTuple):
 
 def nearest(snapshot: Snapshot, selection: Selection, point: NDArray[np.float32], query: Query) -> Ranking:
     """The selected items nearest to a point, as many as the query needs."""
-    rows, squared = selection.nearest(snapshot.index, point, _needed(query))
+    rows, squared = selection.nearest(snapshot.stock, point, _needed(query))
     return Ranking(rows, np.sqrt(squared))
 
 
@@ -38,9 +38,12 @@ def stored(snapshot: Snapshot, user_row: int, selection: Selection | None, query
         return None
     rows, distances = snapshot.artifact.top_rows[user_row], snapshot.artifact.top_distances[user_row]
     complete = len(rows) == 0 or rows[-1] == NO_ROW
+    reach = np.inf if complete else float(distances[-1])
     if selection is not None:
         kept = selection.keeps(rows)
         rows, distances = rows[kept], distances[kept]
+    if snapshot.stock.added is not None:
+        rows, distances = _with_added(snapshot, user_row, selection, Ranking(rows, distances), reach)
     needed = _needed(query)
     if needed > len(rows) and not complete:
         return None
@@ -72,6 +75,7 @@ def answer(
             items.append(Recommended(item_id, row, distance, None, record, reason))
         return items
 
+    skipped += _without_place(snapshot, query)
     return Recommendations(
         snapshot.version, strategy, query.k, query.offset, rows, distances, True, describe, skipped
     )
@@ -81,9 +85,8 @@ def because(
     snapshot: Snapshot, own: NDArray[np.integer], item_rows: NDArray[np.integer], n: int
 ) -> list[tuple[Because, ...]]:
     """For each item the n of the user's own items that are nearest to it, nearest first."""
-    vectors = snapshot.artifact.item_vectors
-    own_vectors = vectors[own]
-    return [_nearest_own(snapshot, own, squared_distances(vectors[row], own_vectors), n) for row in item_rows]
+    own_vectors, vectors = snapshot.stock.vectors(own), snapshot.stock.vectors(item_rows)
+    return [_nearest_own(snapshot, own, squared_distances(vector, own_vectors), n) for vector in vectors]
 
 
 def _nearest_own(
@@ -95,6 +98,25 @@ def _nearest_own(
         item_id, record = snapshot.card(row)
         reasons.append(Because(item_id, distance, record))
     return tuple(reasons)
+
+
+def _with_added(
+    snapshot: Snapshot, user_row: int, selection: Selection | None, own: Ranking, reach: float
+) -> Ranking:
+    """A user's precomputed list with the added items that lie within its reach: what is farther may come later."""
+    chosen = selection or Selection(None, np.empty(0, dtype=np.int64))
+    rows, squared = chosen.added(snapshot.stock, snapshot.artifact.user_vectors[user_row])
+    distances = np.sqrt(squared)
+    near = distances < reach
+    return Ranking(*merged(own, (rows[near], distances[near]), len(own.rows) + int(near.sum())))
+
+
+def _without_place(snapshot: Snapshot, query: Query) -> tuple[str, ...]:
+    """The allowed ids of which no distance is known."""
+    stock = snapshot.stock
+    if query.allow is None or stock.n_placed == len(stock):
+        return ()
+    return tuple(item_id for item_id in query.allow if stock.find(item_id) >= stock.n_placed)
 
 
 def _needed(query: Query) -> int:
@@ -110,7 +132,7 @@ def _page(snapshot: Snapshot, query: Query, ranking: Ranking) -> Ranking:
     if query.diversity:
         pool = rows[:POOL]
         pool = pool[pool != NO_ROW]
-        vectors = snapshot.artifact.item_vectors[pool]
+        vectors = snapshot.stock.vectors(pool)
         order = mmr_order(distances[: len(pool)], vectors, query.diversity, query.end)
         rows = np.concatenate([pool[order], rows[POOL:]])
         distances = np.concatenate([distances[order], distances[POOL:]])

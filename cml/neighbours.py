@@ -28,11 +28,11 @@ def users_for_item(
 ) -> list[Neighbour]:
     """The users nearest to an item, nearest first, by default only those who have not interacted with it.
 
-    Raises VocabularyError for an unknown item, QueryError.
+    Raises VocabularyError for an unknown item, QueryError, also for an item without a place.
     """
-    row = snapshot.require_item(item_id)
+    row = snapshot.require_place(item_id)
     blocked = set(snapshot.users_of(row).tolist()) if exclude_seen else set()
-    return _nearest(snapshot, snapshot.artifact.item_vectors[row], blocked, k, offset)
+    return _nearest(snapshot, snapshot.stock.vectors(np.array([row]))[0], blocked, k, offset)
 
 
 def _nearest(

@@ -135,12 +135,13 @@ def recommend_session(
 def similar_items(snapshot: Snapshot, item_id: str, **options: Unpack[ListOptions]) -> Recommendations:
     """The items nearest to an item, without itself, nearest first.
 
-    Raises VocabularyError for an unknown item, QueryError.
+    Raises VocabularyError for an unknown item, QueryError, also for an item without a place.
     """
     query = Query(**options)
-    row = snapshot.require_item(item_id)
+    row = snapshot.require_place(item_id)
     selection, skipped = select(snapshot, query)
-    ranking = listing.nearest(snapshot, selection.without([row]), snapshot.artifact.item_vectors[row], query)
+    point = snapshot.stock.vectors(np.array([row]))[0]
+    ranking = listing.nearest(snapshot, selection.without([row]), point, query)
     return listing.answer(snapshot, SIMILAR, query, ranking, skipped=skipped)
 
 
@@ -185,7 +186,7 @@ def _rows_and_weights(
     for signal, recency in zip(signals, _recencies(signals, half_life), strict=True):
         if not signal.weight > 0:
             raise QueryError(f"weight {signal.weight} of {signal.item_id!r}: weights are greater than 0")
-        row = snapshot.artifact.items.find(signal.item_id)
+        row = snapshot.stock.find_placed(signal.item_id)
         if row == UNKNOWN_ROW:
             unknown.append(signal.item_id)
         else:

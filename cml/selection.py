@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cml.errors import QueryError
-from cml.index import NO_ROW, ItemIndex
+from cml.index import NO_ROW, ItemIndex, squared_distances
 from cml.query import Query
 from cml.snapshot import Snapshot
+from cml.stock import Stock
 from cml.vocabulary import UNKNOWN_ROW
 
 _NOTHING = np.empty(0, dtype=np.int64)
@@ -49,19 +50,44 @@ class Selection:
             window *= 8
 
     def nearest(
-        self, index: ItemIndex, point: NDArray[np.float32], n: int
+        self, stock: Stock, point: NDArray[np.float32], n: int
     ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
         """The first n (or all) selected items by distance from a point: (rows, squared distances)."""
+        own = self._nearest_own(stock.artifact.index, point, n)
+        return own if stock.added is None else merged(own, self.added(stock, point), n)
+
+    def added(
+        self, stock: Stock, point: NDArray[np.float32]
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """The selected items among the added ones, ascending: (rows, squared distances from a point)."""
+        rows = stock.added_rows
+        rows = rows[self.keeps(rows)]
+        return rows, squared_distances(point, stock.vectors(rows))
+
+    def _nearest_own(
+        self, index: ItemIndex, point: NDArray[np.float32], n: int
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
         points = point[None, :]
         if self.mask is None:
             # Fetching more and dropping the blocked ones is cheaper than telling the index about them.
             rows, squared = index.search(points, min(n + len(self.blocked), len(index.vectors)))
             kept = np.flatnonzero(self.keeps(rows[0]))[:n]
             return rows[0, kept], squared[0, kept]
-        allowed = np.flatnonzero(self.mask)
+        allowed = np.flatnonzero(self.mask[: len(index.vectors)])
         allowed = allowed[self.keeps(allowed)]
         rows, squared = index.search_among(points, min(n, len(allowed)), allowed)
         return rows[0], squared[0]
+
+
+def merged(
+    own: tuple[NDArray[np.integer], NDArray[np.float32]],
+    added: tuple[NDArray[np.integer], NDArray[np.float32]],
+    n: int,
+) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+    """The first n of both by (distance, row): own ones are in that order, added ones have larger rows."""
+    rows, distances = (np.concatenate(pair) for pair in zip(own, added, strict=True))
+    first = np.argsort(distances, kind="stable")[:n]
+    return rows[first], distances[first]
 
 
 def select(
@@ -79,7 +105,7 @@ def select(
         mask = np.zeros(snapshot.n_items, dtype=bool)
         mask[allowed] = True
     if query.where:
-        mask = _both(mask, snapshot.matching(query.where))
+        mask = _both(mask, snapshot.stock.matching(query.where))
     if query.available_at is not None:
         mask = _both(mask, _available(snapshot, query.available_at))
     parts = [
@@ -92,14 +118,14 @@ def select(
 def _rows(snapshot: Snapshot, item_ids: object) -> tuple[NDArray[np.int64], list[str]]:
     """Ascending rows of the known ids, and the unknown ids."""
     ids = list(item_ids)  # type: ignore[call-overload]
-    rows = snapshot.artifact.items.rows(ids)
+    rows = snapshot.stock.rows(ids)
     unknown = [item_id for item_id, row in zip(ids, rows, strict=True) if row == UNKNOWN_ROW]
     return np.unique(rows[rows != UNKNOWN_ROW]), unknown
 
 
 def _available(snapshot: Snapshot, moment: object) -> NDArray[np.bool_] | None:
     try:
-        return snapshot.artifact.catalogue.available(moment)
+        return snapshot.stock.available(moment)
     except (TypeError, ValueError, OverflowError):
         raise QueryError(
             f"available_at = {moment!r}: not a date, ISO 8601 text or seconds since 1970"

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache, partial
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from cml.artifact import Artifact
-from cml.catalogue import Catalogue
 from cml.errors import QueryError, VocabularyError
 from cml.fold_in import FoldIn
 from cml.index import ItemIndex
 from cml.registry import Registry
+from cml.stock import Additions, Card, OwnItems, Stock
 from cml.vocabulary import UNKNOWN_ROW
 
 TEMPERATURE = 0.3  # of the fold-in where the config does not say what the model was trained with
-_CARDS = 32_768  # items whose id and metadata are kept as Python objects
-_MASKS = 16  # filters whose result is kept; one byte an item each
-
-
-class Card(NamedTuple):
-    """What is shown of an item."""
-
-    item_id: str
-    record: dict[str, Any]
 
 
 class Order(NamedTuple):
@@ -44,24 +34,73 @@ class Order(NamedTuple):
         rows = np.argsort(-scores, kind="stable")
         return cls(name, rows if above is None else rows[scores[rows] > above], scores)
 
+    def with_added(self, rows: NDArray[np.int64], scores: NDArray[np.float64], n_items: int) -> Order:
+        """The order with added items among the others, each behind those with the same score."""
+        all_scores = np.zeros(n_items)
+        all_scores[: len(self.scores)] = self.scores
+        all_scores[rows] = scores
+        rows = rows[np.argsort(-scores, kind="stable")]
+        places = np.searchsorted(-self.scores[self.rows], -all_scores[rows], side="right")
+        return Order(self.name, np.insert(self.rows, places, rows), all_scores)
+
+
+class Made:
+    """What is made of an artifact when it is first needed, and shared by all snapshots of it."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._artifact = artifact
+        self.items = OwnItems(artifact)
+
+    @cached_property
+    def user_index(self) -> ItemIndex:
+        """Finds the users nearest to points."""
+        return ItemIndex(self._artifact.user_vectors)
+
+    @cached_property
+    def fold_in(self) -> FoldIn:
+        """Places users outside training among the version's own items."""
+        config = self._artifact.config
+        temperature = config.get("train", {}).get("temperature", TEMPERATURE)
+        items, radius = self._artifact.item_vectors, self._artifact.manifest.radius
+        if radius is None:  # no ball: strangers stay as near to the centre as the items do
+            radius = float(np.linalg.norm(items, axis=1).max())
+        return FoldIn(items, temperature=temperature, radius=radius)
+
+    @cached_property
+    def orders(self) -> dict[str, Order]:
+        """The own items in the orders that are the same for everybody."""
+        orders = {"popular": Order.by("popular", self._artifact.popularity)}
+        if self._artifact.trending is not None:
+            orders["trending"] = Order.by("trending", self._artifact.trending, above=0.0)
+        if self._artifact.first_seen is not None:
+            orders["recent"] = Order.by("recent", self._artifact.first_seen, above=-np.inf)
+        return orders
+
 
 class Snapshot:
-    """An artifact with its index and version name, and the users and items that must not appear in answers.
+    """An artifact with its index and version name, what was added to it, and what must not appear in answers.
 
-    `erased` users count as unknown; `hidden` items are in no list. Changing either makes a new snapshot.
+    `erased` users count as unknown; `hidden` items are in no list; `added` items are like the version's own,
+    without a history. Changing any of them makes a new snapshot.
     """
 
     def __init__(
-        self, artifact: Artifact, version: str, *, erased: Iterable[str] = (), hidden: Iterable[str] = ()
+        self,
+        artifact: Artifact,
+        version: str,
+        *,
+        erased: Iterable[str] = (),
+        hidden: Iterable[str] = (),
+        added: Additions | None = None,
+        made: Made | None = None,
     ) -> None:
         self.artifact = artifact
         self.version = version
+        self._made = made or Made(artifact)
+        self.stock = Stock(self._made.items, added)
         self.erased = frozenset(artifact.users.rows(erased).tolist()) - {UNKNOWN_ROW}
-        hidden_rows = np.unique(artifact.items.rows(hidden))
+        hidden_rows = np.unique(self.stock.rows(list(hidden)))
         self.hidden: NDArray[np.int64] = hidden_rows[hidden_rows != UNKNOWN_ROW]
-        # The caches know the artifact, not the snapshot: a snapshot in a reference cycle would outlive its swap.
-        self.card = lru_cache(maxsize=_CARDS)(partial(_card, artifact))
-        self._mask = lru_cache(maxsize=_MASKS)(partial(_matching, artifact.catalogue))
 
     @classmethod
     def load(cls, registry: Registry, version: str | None = None, *, verify: bool = True) -> Snapshot:
@@ -69,23 +108,27 @@ class Snapshot:
         name = version or registry.require_current()
         return cls(registry.load(name, verify=verify), name)
 
-    def masked(self, *, erased: Iterable[str], hidden: Iterable[str]) -> Snapshot:
-        """The same version with other erased users and hidden items; shares all arrays."""
-        return Snapshot(self.artifact, self.version, erased=erased, hidden=hidden)
+    def masked(
+        self, *, erased: Iterable[str], hidden: Iterable[str], added: Additions | None = None
+    ) -> Snapshot:
+        """The same version with other erased users, hidden and added items; shares all arrays."""
+        return Snapshot(
+            self.artifact, self.version, erased=erased, hidden=hidden, added=added, made=self._made
+        )
 
     @property
     def index(self) -> ItemIndex:
         """Finds the items nearest to points."""
         return self.artifact.index
 
-    @cached_property
+    @property
     def user_index(self) -> ItemIndex:
         """Finds the users nearest to points."""
-        return ItemIndex(self.artifact.user_vectors)
+        return self._made.user_index
 
     @property
     def n_items(self) -> int:
-        return len(self.artifact.items)
+        return len(self.stock)
 
     def user_row(self, user_id: str) -> int:
         """Row of a user, `UNKNOWN_ROW` for one that the version does not know or must not know any more."""
@@ -93,13 +136,26 @@ class Snapshot:
         return UNKNOWN_ROW if row in self.erased else row
 
     def require_item(self, item_id: str) -> int:
-        """Row of an item. Raises VocabularyError when the version does not know it."""
-        row = self.artifact.items.find(item_id)
+        """Row of an item. Raises VocabularyError when it is neither the version's own nor added."""
+        row = self.stock.find(item_id)
         if row == UNKNOWN_ROW:
             raise VocabularyError(
                 f"item {item_id!r} is not among the {self.n_items} items of version {self.version}"
             )
         return row
+
+    def require_place(self, item_id: str) -> int:
+        """Row of an item that has a place. Raises VocabularyError, and QueryError for one without."""
+        row = self.require_item(item_id)
+        if row >= self.stock.n_placed:
+            addition = self.stock.addition(row)
+            why = addition.reason if addition is not None else None
+            raise QueryError(f"item {item_id!r} has no place in version {self.version}: {why}")
+        return row
+
+    def card(self, row: int) -> Card:
+        """What is shown of the item in a row."""
+        return self.stock.card(row)
 
     def seen_rows(self, user_row: int) -> NDArray[np.int32]:
         """Items that a user interacted with in the training data, ascending."""
@@ -112,28 +168,16 @@ class Snapshot:
 
     def users_of(self, item_row: int) -> NDArray[np.int64]:
         """Users who interacted with an item in the training data, ascending."""
+        if item_row >= self.stock.n_own:
+            return np.empty(0, dtype=np.int64)
         pairs = np.flatnonzero(self.artifact.seen_items == item_row)
         return self.artifact.seen_indptr.searchsorted(pairs, side="right") - 1
-
-    def matching(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
-        """Mask of the items that satisfy the conditions; see `Catalogue.matching`. Raises QueryError."""
-        try:
-            key = orjson.dumps(where, option=orjson.OPT_SORT_KEYS)
-        except TypeError as error:
-            raise QueryError(
-                f"filter {where!r}: {error}; conditions are texts, numbers, dates and lists"
-            ) from None
-        return self._mask(key)
 
     @cached_property
     def fold_in(self) -> FoldIn:
         """Places users outside training."""
-        config = self.artifact.config
-        temperature = config.get("train", {}).get("temperature", TEMPERATURE)
-        items, radius = self.artifact.item_vectors, self.artifact.manifest.radius
-        if radius is None:  # no ball: strangers stay as near to the centre as the items do
-            radius = float(np.linalg.norm(items, axis=1).max())
-        return FoldIn(items, temperature=temperature, radius=radius)
+        own = self._made.fold_in
+        return own if self.stock.added is None else own.knowing(self.stock.vectors)
 
     def order(self, name: str) -> Order:
         """The items in the order that is the same for everybody: `popular`, `trending` or `recent`.
@@ -146,12 +190,16 @@ class Snapshot:
 
     @cached_property
     def _orders(self) -> dict[str, Order]:
-        orders = {"popular": Order.by("popular", self.artifact.popularity)}
-        if self.artifact.trending is not None:
-            orders["trending"] = Order.by("trending", self.artifact.trending, above=0.0)
-        if self.artifact.first_seen is not None:
-            orders["recent"] = Order.by("recent", self.artifact.first_seen, above=-np.inf)
-        return orders
+        """Added items are the last of the popular ones and, by the time when they came, among the recent ones."""
+        orders, added = self._made.orders, self.stock.added
+        if added is None:
+            return orders
+        rows, n_items = np.arange(self.stock.n_own, self.n_items), self.n_items
+        extended = {"popular": orders["popular"].with_added(rows, np.zeros(len(rows)), n_items)}
+        if "recent" in orders:
+            timed = np.isfinite(added.added_at)
+            extended["recent"] = orders["recent"].with_added(rows[timed], added.added_at[timed], n_items)
+        return orders | extended
 
     def _history(self, user_row: int) -> slice:
         indptr = self.artifact.seen_indptr
@@ -161,13 +209,3 @@ class Snapshot:
 def load_snapshot(models: Path, version: str | None = None) -> Snapshot:
     """The snapshot of a version in the registry at `models` (default: the current one), fully verified."""
     return Snapshot.load(Registry(models), version)
-
-
-def _card(artifact: Artifact, row: int) -> Card:
-    return Card(artifact.items[row], artifact.catalogue.record(row))
-
-
-def _matching(catalogue: Catalogue, key: bytes) -> NDArray[np.bool_]:
-    mask = catalogue.matching(orjson.loads(key))
-    mask.flags.writeable = False
-    return mask

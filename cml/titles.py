@@ -44,15 +44,14 @@ class TitleSearch:
 
     def search(self, query: str, limit: int) -> list[int]:
         """Rows of titles that hold every word of the query, best first; see `_rank` for what is better."""
+        ranks = self.ranks(query)
+        return sorted(ranks, key=lambda row: (ranks[row], row))[: max(limit, 0)]
+
+    def ranks(self, query: str) -> dict[int, tuple[int, int]]:
+        """How well the titles that hold every word of the query match, by row; smaller is better."""
         folded = fold(query)
-        if not folded or limit < 1:
-            return []
-        found: dict[int, tuple] = {}
-        for row in self._candidates(folded):
-            rank = _rank(self._line(row), folded)
-            if rank is not None:
-                found[row] = (*rank, row)
-        return sorted(found, key=found.__getitem__)[:limit]
+        ranks = ((row, _rank(self._line(row), folded)) for row in self._candidates(folded)) if folded else ()
+        return {row: rank for row, rank in ranks if rank is not None}
 
     def _candidates(self, folded: str) -> dict[int, None]:
         """Rows whose title begins with the query, then those that hold it, then those with its rarest word."""

@@ -26,6 +26,7 @@ from cml.recommend import (
     recommend_session,
     similar_items,
 )
+from cml.vocabulary import UNKNOWN_ROW
 from service.asked import BatchRequest, ListOptions, SessionRequest
 from service.encoding import EncodedList, ListEncoder, encode_users
 from service.errors import Problem, invalid, unknown
@@ -131,7 +132,8 @@ class Answers:
 
         def job() -> bytes:
             try:
-                return encode_users(snapshot.version, length, users_for_item(snapshot, item_id, k=length))
+                with refusals():
+                    return encode_users(snapshot.version, length, users_for_item(snapshot, item_id, k=length))
             except VocabularyError:
                 raise unknown("item", item_id) from None
 
@@ -172,9 +174,11 @@ class Answers:
         if not events:
             return Signals()
         known = int(page.snapshot.artifact.data.get(EVENTS_KNOWN, 0))
-        items = page.snapshot.artifact.items
+        find = page.snapshot.stock.find_placed
         return from_events(
-            one for one in events if known < one.sequence <= page.cursor.through and one.item_id in items
+            one
+            for one in events
+            if known < one.sequence <= page.cursor.through and find(one.item_id) != UNKNOWN_ROW
         )
 
     def _published(self, page: Page, user_id: str) -> bytes:

@@ -97,7 +97,7 @@ def _context(settings: Settings, lifecycle: Lifecycle) -> Context:
         pages=pages,
         answers=Answers(settings, store, live, metrics, pages),
         catalogue=ItemLookup(pages, live),
-        intake=Intake(settings, EventWriter(stored) if stored else None, store, metrics),
+        intake=Intake(settings, EventWriter(stored) if stored else None, pages, metrics),
         records=records,
         administration=Administration(registry, store, live, records),
     )

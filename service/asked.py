@@ -21,7 +21,14 @@ Moment = Annotated[
         max_length=40, description="`now`, ISO 8601 or seconds since 1970", examples=["2026-07-01T00:00:00Z"]
     ),
 ]
-MetadataValue = int | float | str | bool | list[str] | None
+MetadataValue = (
+    Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[str, AfterValidator(_storable)]
+    | bool
+    | list[Annotated[str, AfterValidator(_storable)]]
+    | None
+)
 Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Where = Annotated[
     dict[str, Any],
@@ -145,21 +152,36 @@ class EventsRequest(Asked):
     events: Annotated[list[EventIn], Field(min_length=1)]
 
 
+Described = dict[
+    Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)], MetadataValue
+]
+
+
 class ItemUpdate(Asked):
     """What replaces everything that was said about an item since publishing."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"metadata": {"title": "The Matrix", "year": 1999}}]}
+        json_schema_extra={
+            "examples": [
+                {
+                    "metadata": {"title": "Tron: Ares", "year": 2025, "genres": ["Sci-Fi", "Action"]},
+                    "features": {"plot": "A program crosses over into the real world."},
+                }
+            ]
+        }
     )
 
     hidden: bool = False
     metadata: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=100)], MetadataValue] | None,
-        Field(description="Replaces the named columns; others stay as published."),
+        Described | None,
+        Field(
+            description="Replaces the named columns; others stay as published. Of an item that the version was"
+            " not trained with, columns that are features of the version's extractor place it."
+        ),
     ] = None
     features: Annotated[
-        list[Annotated[float, Field(allow_inf_nan=False)]] | None,
-        Field(max_length=10_000, description="Input of the version's feature extractor, for a new item."),
+        Described | None,
+        Field(description="More features of a new item, which are not shown; they go before metadata."),
     ] = None
 
 

@@ -1,7 +1,7 @@
 """Cursors: where a listing stands and what it was made of, so that its pages never repeat an item.
 
-A cursor pins the version, how many of the user's events count, and the options. The items on
-earlier pages are then exactly the first `offset` of the same ranking.
+A cursor pins the version, how many of the user's events and of the added items count, and the options. The items
+on earlier pages are then exactly the first `offset` of the same ranking.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ class Cursor(NamedTuple):
     version: str
     offset: int
     through: int  # the last event that counts
+    added: int  # the last added item that counts, by the time when it came
     listing: str  # fingerprint of the options
 
     def __str__(self) -> str:
-        return f"{self.version}.{self.offset}.{self.through}.{self.listing}"
+        return f"{self.version}.{self.offset}.{self.through}.{self.added}.{self.listing}"
 
 
 def fingerprint(options: ListOptions) -> str:
@@ -38,15 +39,14 @@ def fingerprint(options: ListOptions) -> str:
 def parse(text: str, listing: str) -> Cursor:
     """The cursor in a request whose options have this fingerprint. Raises Problem 422."""
     parts = text.split(".")
-    if len(parts) != 4 or not (
-        parts[1].isdecimal() and parts[2].isdecimal() and len(parts[1] + parts[2]) < 30
-    ):
+    if len(parts) != 5 or not all(part.isdecimal() and len(part) < 20 for part in parts[1:4]):
         raise invalid("cursor: not one that this service gave; take `next` of the page before as it is")
-    if parts[3] != listing:
+    if parts[4] != listing:
         raise invalid(
             "cursor: the options differ from those of the page before; repeat them, only k may change"
         )
-    return Cursor(parts[0], int(parts[1]), int(parts[2]), parts[3])
+    offset, through, added = (int(part) for part in parts[1:4])
+    return Cursor(parts[0], offset, through, added, listing)
 
 
 def expired(version: str) -> Problem:

@@ -1,7 +1,7 @@
-"""A snapshot as it must be shown now: without erased users and hidden items, with metadata that was changed.
+"""A snapshot as it must be shown now: without erased users and hidden items, with added items and new metadata.
 
-Masks are cheap and made before an answer. Changed metadata makes a new catalogue, so that filters and the
-title search follow; that is done aside and takes effect when it is ready.
+Masks and added items are cheap and made before an answer. Changed metadata makes a new catalogue, so that filters
+and the title search follow; that is done aside and takes effect when it is ready.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from cml.events.meaning import ERASURES_KNOWN
 from cml.events.values import ItemState
 from cml.item_changes import changed_catalogue
 from cml.snapshot import Snapshot
+from cml.stock import Additions
 from cml.vocabulary import UNKNOWN_ROW
+from service.added import AddedItems
 from service.live import Live
 
 
@@ -25,11 +27,12 @@ class _Masked:
 
 
 class Masks:
-    """Masks snapshots by what is live; keeps one masked form of each version."""
+    """Masks snapshots by what is live, adds the items that came since; keeps one such form of each version."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
         self._masked: dict[str, _Masked] = {}
+        self._added: dict[str, AddedItems] = {}
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot as it must be shown now."""
@@ -44,6 +47,7 @@ class Masks:
     def forget_all_but(self, versions: tuple[str, ...]) -> None:
         """Let go of versions that left memory."""
         self._masked = {name: masked for name, masked in self._masked.items() if name in versions}
+        self._added = {name: added for name, added in self._added.items() if name in versions}
 
     def _mask(self, snapshot: Snapshot) -> Snapshot:
         known_through = int(snapshot.artifact.data.get(ERASURES_KNOWN, 0))
@@ -55,7 +59,14 @@ class Masks:
             for user_id in users.with_hash(int(digest, 16))
         ]
         hidden = [state.item_id for state in self._live.items.values() if state.hidden]
-        return snapshot.masked(erased=erased, hidden=hidden) if erased or hidden else snapshot
+        added = self._additions(snapshot)
+        if not (erased or hidden or added):
+            return snapshot
+        return snapshot.masked(erased=erased, hidden=hidden, added=added)
+
+    def _additions(self, snapshot: Snapshot) -> Additions | None:
+        added = self._added.setdefault(snapshot.version, AddedItems())
+        return added.to(snapshot.artifact, self._live.items)
 
 
 def with_metadata(snapshot: Snapshot, items: Mapping[str, ItemState]) -> Snapshot:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cml.answers import Because, Neighbour, Recommendations
 from cml.artifact import Artifact
 from cml.snapshot import Snapshot
+from cml.stock import Additions
 
 _MOST_FRAGMENTS = 200_000  # items kept encoded per version; beyond it all are forgotten and encoded again
 
@@ -35,7 +36,7 @@ class ListEncoder:
     """Encodes lists; the fields and their meaning are those of `service.schemas.ItemList`."""
 
     def __init__(self) -> None:
-        self._fragments: WeakKeyDictionary[Artifact, dict[int, bytes]] = WeakKeyDictionary()
+        self._fragments: WeakKeyDictionary[Artifact | Additions, dict[int, bytes]] = WeakKeyDictionary()
 
     def encode(
         self,
@@ -73,10 +74,21 @@ class ListEncoder:
         ]
 
     def _fragments_of(self, snapshot: Snapshot, rows: list[int]) -> list[bytes]:
-        known = self._fragments.get(snapshot.artifact)
+        known = self._known(snapshot.artifact)
+        if snapshot.stock.added is None:
+            return [known.get(row) or self._add(known, snapshot, row) for row in rows]
+        added, n_own = self._known(snapshot.stock.added), snapshot.stock.n_own
+        return [
+            found.get(row) or self._add(found, snapshot, row)
+            for row in rows
+            for found in (known if row < n_own else added,)
+        ]
+
+    def _known(self, whose: Artifact | Additions) -> dict[int, bytes]:
+        known = self._fragments.get(whose)
         if known is None:
-            known = self._fragments[snapshot.artifact] = {}
-        return [known.get(row) or self._add(known, snapshot, row) for row in rows]
+            known = self._fragments[whose] = {}
+        return known
 
     def _add(self, known: dict[int, bytes], snapshot: Snapshot, row: int) -> bytes:
         if len(known) >= _MOST_FRAGMENTS:

@@ -14,9 +14,9 @@ from cml.vocabulary import UNKNOWN_ROW
 from service.asked import EventIn
 from service.errors import Problem, invalid
 from service.metrics import Metrics
+from service.pages import Pages
 from service.schemas import EventsReceipt
 from service.settings import Settings
-from service.store import SnapshotStore
 
 
 class Intake:
@@ -26,13 +26,13 @@ class Intake:
         self,
         settings: Settings,
         writer: EventWriter | None,
-        store: SnapshotStore,
+        pages: Pages,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._writer = writer
-        self._store = store
+        self._pages = pages
         self._metrics = metrics
         self._clock = clock
 
@@ -76,10 +76,11 @@ class Intake:
         )
 
     def _unknown(self, events: list[EventIn]) -> list[str]:
-        if not self._store.is_ready:
+        try:
+            stock = self._pages.shown().stock
+        except Problem:  # no version is there yet
             return []
-        items = self._store.current.artifact.items
-        return list(dict.fromkeys(one.item_id for one in events if items.find(one.item_id) == UNKNOWN_ROW))
+        return list(dict.fromkeys(one.item_id for one in events if stock.find(one.item_id) == UNKNOWN_ROW))
 
 
 def events_off() -> Problem:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Hashable
 
@@ -21,6 +22,11 @@ from cml.events.values import Event, Experiment, ItemState, Marks
 
 _MOST_USERS = 100_000  # users whose events are kept in memory; beyond it all are forgotten and read again
 _log = logging.getLogger(__name__)
+
+
+def added_mark(added_at: float | None) -> int:
+    """The time when an item was added, as a whole number of microseconds that differs for every item."""
+    return 0 if added_at is None or math.isnan(added_at) else round(added_at * 1e6)
 
 
 class Live:
@@ -38,6 +44,7 @@ class Live:
         self._events: dict[str, tuple[Event, ...]] = {}
         self.erased: dict[str, int] = {}  # digest of a user id -> number of the erasure
         self.items: dict[str, ItemState] = {}
+        self._newest_item = 0
         self.masks_changed = (
             0  # counts up with `items` and `erased`: what is derived from them is keyed by it
         )
@@ -90,6 +97,11 @@ class Live:
         """Number of the last event that was taken over."""
         return self._marks.events
 
+    @property
+    def newest_item(self) -> int:
+        """When the last item was added, in microseconds since 1970; 0 before there is one."""
+        return self._newest_item
+
     def events_of(self, user_id: str) -> tuple[Event, ...]:
         """The user's stored events in the order of their arrival."""
         if self._store is None or self._marks.events == 0:
@@ -123,6 +135,7 @@ class Live:
             self._events.clear()  # only digests are known, so any of these users may be meant
         self.erased.update(changes.erased)
         self.items.update((state.item_id, state) for state in changes.items)
+        self._newest_item = max([self._newest_item, *(added_mark(state.added_at) for state in changes.items)])
         self.masks_changed += bool(changes.items or changes.erased)
         self.experiment = changes.experiment or self.experiment
         self._marks = changes.marks

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from cml.catalogue import AVAILABLE_FROM, AVAILABLE_UNTIL
 from cml.errors import QueryError
 from cml.snapshot import Snapshot
+from cml.stock import Additions
 from service import cursors
 from service.asked import ListOptions
 from service.cursors import Cursor
 from service.edits import Masks
 from service.errors import invalid
 from service.experiments import Assignment
-from service.live import Live
+from service.live import Live, added_mark
 from service.settings import Settings
 from service.store import SnapshotStore
 
@@ -49,7 +50,9 @@ class Page(NamedTuple):
         end = self.cursor.offset + self.k
         if n_items < self.k or end >= max_depth:
             return None
-        return str(Cursor(self.snapshot.version, end, self.cursor.through, self.cursor.listing))
+        return str(
+            Cursor(self.snapshot.version, end, self.cursor.through, self.cursor.added, self.cursor.listing)
+        )
 
 
 class Pages:
@@ -78,11 +81,14 @@ class Pages:
         self.require_short("exclude", options.exclude)
         self.require_short("allow", options.allow or ())
         snapshot, variant, mark = self.assignment.of(user_id)
-        cursor = Cursor(snapshot.version, 0, self._live.newest_event, listing)
+        cursor = Cursor(snapshot.version, 0, self._live.newest_event, self._live.newest_item, listing)
         if options.cursor is not None:
             cursor, snapshot = self._continued(options.cursor, listing, k)
         shown = self.masks.apply(snapshot)
-        return Page(shown, variant, mark, cursor, k, self._asked(shown, options, k, cursor.offset))
+        asked = self._asked(shown, options, k, cursor.offset)
+        if cursor.added != self._live.newest_item and shown.stock.added is not None:
+            asked["exclude"] = [*options.exclude, *_later(shown.stock.added, cursor.added)]
+        return Page(shown, variant, mark, cursor, k, asked)
 
     def length(self, k: int | None) -> int:
         """The length of a list that asks for `k` (None: the default). Raises Problem 422."""
@@ -119,7 +125,7 @@ class Pages:
 
     def _moment(self, snapshot: Snapshot, asked: str | None) -> float | str | None:
         if asked is None:
-            columns = snapshot.artifact.catalogue.columns
+            columns = snapshot.stock.columns
             return self._clock() if AVAILABLE_FROM in columns or AVAILABLE_UNTIL in columns else None
         if asked == "now":
             return self._clock()
@@ -127,6 +133,11 @@ class Pages:
             return float(asked)
         except ValueError:
             return asked
+
+
+def _later(added: Additions, mark: int) -> list[str]:
+    """Ids of the items added after a mark: in the middle of a listing they would push others onto the next page."""
+    return [item.item_id for item in added.items if added_mark(item.added_at) > mark]
 
 
 @contextmanager

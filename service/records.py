@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from cml.errors import EventStoreError
 from cml.events.store import EventStore
 from cml.events.values import Event, Experiment, ItemState
+from cml.features.values import unfit
 from cml.item_changes import misfit
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
@@ -45,13 +46,10 @@ class Records:
             return Erased(user_id=user_id, events=store.erase(user_id))
 
     def put_item(self, item_id: str, update: ItemUpdate, snapshot: Snapshot) -> None:
-        """Replace what is said about an item. Raises Problem 422 for metadata that does not fit."""
-        for name, value in (update.metadata or {}).items():
-            if reason := misfit(name, value, snapshot.artifact.catalogue):
-                raise invalid(reason)
-        features = None if update.features is None else tuple(update.features)
+        """Replace what is said about an item. Raises Problem 422 for values that do not fit the version."""
+        _refuse_misfits(update, snapshot)
         with self._open() as store:
-            store.put_item(ItemState(item_id, update.hidden, update.metadata, features))
+            store.put_item(ItemState(item_id, update.hidden, update.metadata, update.features))
 
     def hide_item(self, item_id: str, hidden: bool) -> None:
         """Hide or show an item, leaving the rest of what is said about it."""
@@ -90,6 +88,19 @@ class Records:
             yield self._store
         except EventStoreError as error:
             raise unavailable(error) from error
+
+
+def _refuse_misfits(update: ItemUpdate, snapshot: Snapshot) -> None:
+    artifact = snapshot.artifact
+    for name, value in (update.metadata or {}).items():
+        if reason := misfit(name, value, artifact.catalogue):
+            raise invalid(f"metadata.{name}: {reason}")
+    if artifact.placer is None:
+        return
+    for place, values in (("metadata", update.metadata), ("features", update.features)):
+        for name, value in (values or {}).items():
+            if reason := unfit(artifact.placer.encoder, name, value):
+                raise invalid(f"{place}.{name}: {reason}")
 
 
 def _shown(event: Event) -> StoredEvent:

@@ -71,7 +71,14 @@ class Item(BaseModel):
     title: str | None
     metadata: dict[str, Any]
     hidden: bool
-    in_model: Annotated[bool, Field(description="Whether the version in use can recommend it.")]
+    in_model: Annotated[bool, Field(description="Whether the version in use was made with it.")]
+    placed: Annotated[
+        bool, Field(description="Whether it has a place among the items, and so can be near to users.")
+    ]
+    placed_by: Annotated[
+        list[str], Field(description="The features by which an item that came later was placed.")
+    ] = []
+    reason: Annotated[str | None, Field(description="Why it has no place.")] = None
     liked_by: Annotated[int, Field(description="Users who liked it in the training data.")]
 
 
@@ -132,6 +139,12 @@ class Model(BaseModel):
     data: dict[str, Any]
     config: dict[str, Any]
     columns: Annotated[dict[str, str], Field(description="Metadata columns to filter by, with their kind.")]
+    features: Annotated[
+        dict[str, str],
+        Field(
+            description="Columns by which new items are placed, with their kind; empty: it cannot place any."
+        ),
+    ]
     versions: Annotated[dict[str, str], Field(description="Of the code and libraries that made it.")]
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.types import BigInteger
@@ -69,7 +70,8 @@ items = Table(
     Column("item_id", Text, nullable=False, unique=True),
     Column("hidden", Boolean, nullable=False),
     Column("metadata", Text, nullable=True),  # JSON object, None: as published
-    Column("features", Text, nullable=True),  # JSON list of numbers
+    Column("features", Text, nullable=True),  # JSON object of values that are not shown
+    Column("added_at", Float, nullable=True),  # seconds since 1970 when it was first spoken of, ascending
     sqlite_autoincrement=True,
 )
 
@@ -96,9 +98,14 @@ exposures = Table(
 _version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
 
 
+def _added_at(connection: Connection) -> None:
+    """When an item was first spoken of."""
+    connection.execute(text("ALTER TABLE items ADD COLUMN added_at FLOAT"))
+
+
 # From schema 1 to 2, from 2 to 3 and so on; only ever appended to. Each must spell its change out instead of
 # using the tables above, which always describe the newest schema: an empty database gets those at once.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_added_at,)
 
 
 def newest() -> int:

@@ -21,7 +21,7 @@ from cml.errors import EventStoreError
 from cml.events import schema
 from cml.events.database import POSTGRES, SQLITE, open_engine
 from cml.events.lookout import Lookout, lookout
-from cml.events.values import Changes, Event, Experiment, ItemState, Marks, user_digest
+from cml.events.values import MOMENT, Changes, Event, Experiment, ItemState, Marks, user_digest
 
 _INSERT: dict[str, Any] = {SQLITE: sqlite.insert, POSTGRES: postgresql.insert}
 _WRITER_LOCK = 0x636D6C  # PostgreSQL: one writer at a time, so that numbers become visible in order
@@ -162,6 +162,7 @@ class EventStore:
     def put_item(self, state: ItemState) -> None:
         """Replace what is said about an item."""
         with self._writing() as connection:
+            added_at = self._added_at(connection, state.item_id)
             connection.execute(delete(schema.items).where(schema.items.c.item_id == state.item_id))
             connection.execute(
                 insert(schema.items).values(
@@ -169,6 +170,7 @@ class EventStore:
                     hidden=state.hidden,
                     metadata=None if state.metadata is None else orjson.dumps(state.metadata).decode(),
                     features=None if state.features is None else orjson.dumps(state.features).decode(),
+                    added_at=added_at,
                 )
             )
 
@@ -256,6 +258,15 @@ class EventStore:
         with self._reading() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
 
+    def _added_at(self, connection: Connection, item_id: str) -> float:
+        """When the item was first spoken of, if it was; else now, but later than any other item."""
+        items = schema.items.c
+        known = connection.execute(select(items.added_at).where(items.item_id == item_id)).scalar()
+        if known is not None:
+            return float(known)
+        latest = connection.execute(select(func.max(items.added_at))).scalar()
+        return round(max(self._clock(), (latest or 0.0) + MOMENT), 6)
+
     def _experiment(self, connection: Connection) -> Experiment | None:
         table = schema.experiments
         row = connection.execute(select(table).order_by(table.c.sequence.desc()).limit(1)).first()
@@ -323,11 +334,14 @@ def _row(event: Event, received_at: float) -> dict[str, Any]:
 
 
 def _item(row: RowMapping) -> ItemState:
+    # Before features had names they were lists of numbers, which nothing could be done with.
+    features = None if row["features"] is None else orjson.loads(row["features"])
     return ItemState(
         item_id=row["item_id"],
         hidden=bool(row["hidden"]),
         metadata=None if row["metadata"] is None else orjson.loads(row["metadata"]),
-        features=None if row["features"] is None else tuple(orjson.loads(row["features"])),
+        features=features if isinstance(features, dict) else None,
+        added_at=row["added_at"],
     )
 
 

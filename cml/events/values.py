@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cml.vocabulary import id_hash
 
+MOMENT = 1e-6  # seconds that lie at least between the times when two items were first spoken of
 EVENT_TYPES = ("like", "view", "purchase", "dislike")
 
 
@@ -26,12 +27,24 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ItemState:
-    """What was said about an item since publishing: hidden or not, its metadata, its features."""
+    """What was said about an item since publishing: hidden or not, its metadata, features that are not shown."""
 
     item_id: str
     hidden: bool = False
     metadata: dict[str, Any] | None = None
-    features: tuple[float, ...] | None = None
+    features: dict[str, Any] | None = None
+    # Seconds since 1970 when the item was first spoken of; greater for each later item. The store says when.
+    added_at: float | None = field(default=None, compare=False)
+
+    @property
+    def says_anything(self) -> bool:
+        """Whether more was said than that it is hidden or not."""
+        return self.metadata is not None or self.features is not None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Metadata and features together; where both name something, the features count."""
+        return (self.metadata or {}) | (self.features or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,5 @@ def _unpacked(found: dict[str, NDArray]) -> Gathered:
         raise ArtifactError(
             f"what a run gathered is damaged ({error}); start it again with --restart"
         ) from None
-    states = tuple(
-        ItemState(**one | {"features": tuple(one["features"]) if one["features"] else None})
-        for one in said.pop("items")
-    )
+    states = tuple(ItemState(**one) for one in said.pop("items"))
     return Gathered(data=data, marks=Marks(**said.pop("marks")), items=states, **said)

@@ -73,8 +73,8 @@ def routes(context: Context) -> APIRouter:
     async def change_an_item(item_id: ItemId, request: Request) -> Response:
         """Replace what is said about an item since publishing.
 
-        Hiding counts at once; metadata counts in answers, filters and the title search after a moment. An
-        item that the version in use does not know is kept for the next one.
+        An item that the version in use was not made with is placed by its features and counts in every list at
+        once, as hiding does. Metadata of the version's own items counts after a moment.
         """
         update = await bodies.read(request, ItemUpdate)
         snapshot = context.store.current

@@ -37,5 +37,6 @@ def _describe(context: Context) -> Model:
         data=manifest.data,
         config=manifest.config,
         columns={name: column.kind for name, column in snapshot.artifact.catalogue.columns.items()},
+        features={} if snapshot.artifact.placer is None else snapshot.artifact.placer.columns,
         versions=manifest.versions,
     )

@@ -219,6 +219,9 @@ def test_titles_are_searched(client):
         "metadata": {"genres": ["Horror", "SciFi"], "year": 1979},
         "hidden": False,
         "in_model": True,
+        "placed": True,
+        "placed_by": [],
+        "reason": None,
         "liked_by": 2,
     }
 

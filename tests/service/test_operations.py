@@ -162,14 +162,19 @@ def test_metadata_that_does_not_fit_its_column_is_refused(client):
     refused(client.put("/v1/items/i5", json={"metadata": {"year": {"a": 1}}}), 422, "invalid-request")
 
 
-def test_an_item_that_the_version_does_not_know_is_kept_for_the_next_one(client):
-    answer = client.put("/v1/items/brand-new", json={"metadata": {"title": "Later"}, "features": [0.5, 1]})
+def test_an_item_that_the_version_cannot_place_is_kept_for_the_next_one(client):
+    answer = client.put(
+        "/v1/items/brand-new", json={"metadata": {"title": "Later"}, "features": {"plot": "..."}}
+    )
     assert answer.json() == {
         "item_id": "brand-new",
         "title": "Later",
         "metadata": {},
         "hidden": False,
         "in_model": False,
+        "placed": False,
+        "placed_by": [],
+        "reason": "the version has no feature extractor",
         "liked_by": 0,
     }
     assert client.get("/v1/items/brand-new").json()["title"] == "Later"

@@ -23,7 +23,9 @@ def event(event_id: str, user_id: str = "ann", **values: object) -> Event:
 
 def fill(store: EventStore) -> None:
     store.append([event("a"), event("b", "bob", recommendation_id="r1"), event("gone", "cid")])
-    store.put_item(ItemState("film", hidden=True, metadata={"title": "Ä\n\"'"}, features=(1.0, 0.1)))
+    store.put_item(
+        ItemState("film", hidden=True, metadata={"title": "Ä\n\"'"}, features={"plot": "Ö", "x": 0.1})
+    )
     store.decide(Experiment("warmer", "000002-abc", 0.25))
     store.expose({("warmer", "control", "ann"): 7})
     store.erase("cid")

@@ -132,13 +132,28 @@ def test_an_erasure_is_among_the_changes_and_a_second_one_is_news_again(store):
 
 
 def test_an_item_keeps_what_was_said_last(store):
-    store.put_item(ItemState("film", hidden=True, metadata={"title": "Ä"}, features=(1.0, 2.5)))
-    assert store.item("film") == ItemState("film", True, {"title": "Ä"}, (1.0, 2.5))
+    store.put_item(ItemState("film", hidden=True, metadata={"title": "Ä"}, features={"plot": "Ö"}))
+    assert store.item("film") == ItemState("film", True, {"title": "Ä"}, {"plot": "Ö"})
     marks = store.changes(Marks()).marks
     store.put_item(ItemState("film", metadata={"title": "B"}))
     assert store.item("film") == ItemState("film", False, {"title": "B"}, None)
     assert store.changes(marks).items == (ItemState("film", False, {"title": "B"}, None),)
     assert store.item("other") is None
+
+
+def test_an_item_is_as_old_as_what_was_said_of_it_first_and_none_are_equally_old(url):
+    moment = 1000.0
+    store = EventStore(url, clock=lambda: moment)
+    for item_id in ("a", "b", "c"):
+        store.put_item(ItemState(item_id))
+    moment = 900.0  # the clock was set back
+    store.put_item(ItemState("d"))
+    moment = 2000.0
+    store.put_item(ItemState("a", metadata={"title": "A"}))
+    store.put_item(ItemState("e"))
+    added = [state.added_at for item_id in "abcde" if (state := store.item(item_id))]
+    assert added == [1000.0, 1000.000001, 1000.000002, 1000.000003, 2000.0]
+    store.close()
 
 
 def test_the_last_decision_about_experiments_counts(store):
