@@ -14,7 +14,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -128,22 +128,25 @@ class Registry:
 
     def rollback(self) -> str:
         """Make the version before the current one current; returns its name. Raises RegistryError."""
-        current = self.require_current()
-        older = [name for name in self.versions() if _number(name) < _number(current)]
-        if not older:
+        current, previous = self.require_current(), self.previous()
+        if previous is None:
             raise RegistryError(
                 f"{self.root}: {current} is the oldest version; there is nothing to roll back to"
             )
-        self.set_current(older[-1])
-        return older[-1]
+        self.set_current(previous)
+        return previous
 
-    def prune(self, keep: int) -> list[str]:
-        """Remove all but the newest `keep` versions, never the current one; returns the removed names."""
-        if keep < 1:
-            raise RegistryError(f"keep = {keep}: at least one version must stay")
+    def previous(self) -> str | None:
+        """The newest version older than the current one: where a rollback leads."""
+        current = self.current()
+        older = [name for name in self.versions() if current and _number(name) < _number(current)]
+        return older[-1] if older else None
+
+    def remove(self, versions: Iterable[str]) -> list[str]:
+        """Remove versions, but never the current one and the one before; returns the names of those removed."""
         with self._writing():
-            current = self.current()
-            doomed = [name for name in self.versions()[:-keep] if name != current]
+            kept = {self.current(), self.previous()}
+            doomed = [name for name in versions if name not in kept]
             for name in doomed:
                 self._remove(name)
         return doomed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from cml.events.meaning import ERASURES_KNOWN
+from cml.events.meaning import still_held
 from cml.events.values import ItemState
 from cml.item_changes import changed_catalogue
 from cml.snapshot import Snapshot
@@ -50,14 +50,8 @@ class Masks:
         self._added = {name: added for name, added in self._added.items() if name in versions}
 
     def _mask(self, snapshot: Snapshot) -> Snapshot:
-        known_through = int(snapshot.artifact.data.get(ERASURES_KNOWN, 0))
-        users = snapshot.artifact.users
-        erased = [
-            user_id
-            for digest, sequence in self._live.erased.items()
-            if sequence > known_through
-            for user_id in users.with_hash(int(digest, 16))
-        ]
+        artifact = snapshot.artifact
+        erased = list(still_held(artifact.users, artifact.data, self._live.erased.items()))
         hidden = [state.item_id for state in self._live.items.values() if state.hidden]
         added = self._additions(snapshot)
         if not (erased or hidden or added):

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import orjson
 
+from cml.errors import ConfigError, EventStoreError
 from cml.recommend import Recommendations, Recommended
 
 
@@ -21,6 +22,20 @@ def models_option(command: Callable) -> Callable:
         show_default=True,
         help="Model registry.",
     )(command)
+
+
+def find_events(given: str | None, models: Path) -> str | None:
+    """The event store's URL; None where there is none. A store that was named has to be there."""
+    if given == "off":
+        return None
+    if not given:
+        own = models.absolute() / "events.db"
+        return f"sqlite:///{own}" if own.exists() else None
+    if "://" not in given:
+        raise ConfigError(f"--events {given!r}: expected a URL, for example sqlite:////data/events.db")
+    if given.startswith("sqlite:///") and not Path(given.removeprefix("sqlite:///")).exists():
+        raise EventStoreError(f"event store {given}: no such file; check the URL")
+    return given
 
 
 def json_option(command: Callable) -> Callable:

@@ -1,4 +1,4 @@
-"""Durations on the command line: 90s, 15m, 1h."""
+"""Durations on the command line: 90s, 15m, 1h, 30d."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 import click
 
-SECONDS = {"s": 1, "m": 60, "h": 3600}
-FORM = re.compile(r"(\d+(?:\.\d+)?)([smh])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+FORM = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 class Duration(click.ParamType[float]):
@@ -21,5 +21,5 @@ class Duration(click.ParamType[float]):
         found = FORM.fullmatch(value.strip().lower())
         seconds = float(found[1]) * SECONDS[found[2]] if found else 0.0
         if not seconds:
-            self.fail(f"{value!r}: expected a time like 90s, 15m or 1h", param, ctx)
+            self.fail(f"{value!r}: expected a time like 90s, 15m, 1h or 30d", param, ctx)
         return seconds

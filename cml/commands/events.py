@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cml.commands.common import json_option, models_option, print_json
+from cml.commands.common import find_events, json_option, models_option, print_json
 from cml.errors import ArtifactError, EventStoreError
 from cml.events.meaning import ERASURES_KNOWN, EVENTS_KNOWN
 from cml.events.store import EventStore
@@ -36,7 +36,10 @@ def backup(file: Path, events: str | None, models: Path, as_json: bool) -> None:
     """Write the whole event store, as it is now, to FILE; the service goes on meanwhile."""
     from cml.events.backup import backup
 
-    with closing(EventStore(_existing(events or f"sqlite:///{models.absolute() / 'events.db'}"))) as store:
+    url = find_events(events, models)
+    if url is None:
+        raise EventStoreError(f"{models}: no events.db in it: say with --events where the event store is")
+    with closing(EventStore(url)) as store:
         made = backup(store, file)
     _tell({"file": str(file), "created_at": made.created_at, "rows": made.rows}, as_json)
 
@@ -70,12 +73,6 @@ def learned(registry: Registry) -> Marks:
             continue
         found.append(Marks(events=int(data.get(EVENTS_KNOWN, 0)), erasures=int(data.get(ERASURES_KNOWN, 0))))
     return Marks(events=max(one.events for one in found), erasures=max(one.erasures for one in found))
-
-
-def _existing(url: str) -> str:
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise EventStoreError(f"event store {url}: no such file; give the URL with --events")
-    return url
 
 
 def _tell(done: dict[str, Any], as_json: bool) -> None:

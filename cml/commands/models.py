@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cml.commands.common import json_option, models_option, print_json
-from cml.errors import ArtifactError, RegistryError
+from cml.commands.common import find_events, json_option, models_option, print_json
+from cml.commands.duration import Duration
+from cml.errors import ArtifactError, EventStoreError, RegistryError
 from cml.manifest import MANIFEST, Manifest, read_manifest
 from cml.registry import Registry
 
@@ -121,18 +124,47 @@ def rollback(version: str | None, models: Path, as_json: bool) -> None:
 
 
 @command.command("prune")
+@click.option("--keep", type=click.IntRange(min=1), help="How many of the newest versions stay.")
 @click.option(
-    "--keep", type=click.IntRange(min=1), required=True, help="How many of the newest versions stay."
+    "--older-than", type=Duration(), metavar="TIME", help="Only versions older than this: 30d, 12h."
 )
+@click.option("--erased", is_flag=True, help="Versions that hold a user who was erased, however new.")
+@click.option("--events", envvar="CML_SERVICE_EVENTS", metavar="URL", help="Event store.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 @models_option
 @json_option
-def prune(keep: int, models: Path, as_json: bool) -> None:
-    """Remove old versions; the current one always stays."""
-    removed = Registry(models).prune(keep)
+def prune(
+    keep: int | None,
+    older_than: float | None,
+    erased: bool,
+    events: str | None,
+    dry_run: bool,
+    models: Path,
+    as_json: bool,
+) -> None:
+    """Remove versions; the current one, the one before and a candidate under test always stay."""
+    from cml.pruning import Rules, judge, what_happened
+
+    if keep is None and older_than is None and not erased:
+        raise click.UsageError("say what goes: --keep N, --older-than TIME or --erased")
+    url = find_events(events, models)
+    if erased and url is None:
+        raise EventStoreError(f"{models}: no events.db in it: say with --events who was erased")
+    registry = Registry(models)
+    rules = Rules(keep, older_than, erased, datetime.now(UTC))
+    judged = judge(registry, rules, what_happened(url))
+    doomed = [one.version for one in judged if one.goes]
+    removed = doomed if dry_run else registry.remove(doomed)
     if as_json:
-        print_json({"removed": removed})
-    else:
-        click.echo("\n".join(f"removed {name}" for name in removed) or "nothing to remove")
+        print_json({"removed": removed, "dry_run": dry_run, "versions": [asdict(one) for one in judged]})
+        return
+    for one in judged:
+        if one.version in removed:
+            click.echo(f"{'would remove' if dry_run else 'removed'} {one.version}: {', '.join(one.reasons)}")
+        elif one.reasons and one.kept_as:
+            click.echo(f"kept {one.version}, the {one.kept_as} version: {', '.join(one.reasons)}")
+    if not removed:
+        click.echo("nothing to remove")
 
 
 def artifact_of(run: Path) -> Path:

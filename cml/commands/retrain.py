@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from cml.commands.common import json_option, models_option, print_json
+from cml.commands.common import find_events, json_option, models_option, print_json
 from cml.commands.options import ReadingFlags, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
-from cml.errors import ConfigError, EventStoreError, StoppedError
+from cml.errors import StoppedError
 from cml.manifest import read_manifest
 from cml.registry import Registry
 from cml.retraining import report
@@ -94,7 +94,7 @@ def command(
     order = Order(
         config=_config(registry, config_file, overrides, reading, seed=seed, threads=threads),
         files=files,
-        events=None if no_events else _events(events, models),
+        events=None if no_events else find_events(events, models),
         items=items,
         item_kinds=item_kinds,
         strict=reading.strict,
@@ -121,20 +121,6 @@ def _config(
     base = read_manifest(registry.path(current)).config if current else {}
     config = load_config(config_file, overrides, base=base, seed=seed, threads=threads)
     return config.model_copy(update={"data": reading.applied_to(config.data)})
-
-
-def _events(given: str | None, models: Path) -> str | None:
-    """The event store's URL; None where there is none. A store that was named has to be there."""
-    if given == "off":
-        return None
-    if not given:
-        own = models.absolute() / "events.db"
-        return f"sqlite:///{own}" if own.exists() else None
-    if "://" not in given:
-        raise ConfigError(f"--events {given!r}: expected a URL, for example sqlite:////data/events.db")
-    if given.startswith("sqlite:///") and not Path(given.removeprefix("sqlite:///")).exists():
-        raise EventStoreError(f"event store {given}: no such file; check the URL, or say --no-events")
-    return given
 
 
 @contextmanager

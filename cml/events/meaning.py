@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cml.events.values import Event
+from cml.vocabulary import Vocabulary
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -16,6 +17,20 @@ DISLIKE = "dislike"
 DEFAULT_EVENT_WEIGHTS = {"like": 1.0, "purchase": 1.0, "view": 0.3, "dislike": 1.0}
 EVENTS_KNOWN = "events_through"  # in a manifest's data: the last event that is in its training data
 ERASURES_KNOWN = "erasures_through"  # in a manifest's data: the last erasure that its training data left out
+
+
+def still_held(
+    users: Vocabulary, data: Mapping[str, Any], erased: Iterable[tuple[str, int]]
+) -> Iterator[str]:
+    """Ids of erased users that a version holds, by its users and its manifest's `data`.
+
+    `erased`: (digest, number of the erasure). A version that was trained without a user's old data, after the
+    erasure, may know them again: they came back.
+    """
+    known_through = int(data.get(ERASURES_KNOWN, 0))
+    for digest, number in erased:
+        if number > known_through:
+            yield from users.with_hash(int(digest, 16))
 
 
 @dataclass

@@ -101,13 +101,6 @@ def test_rollback_to_a_version_mends_a_broken_pointer(models):
         assert models.current() == first
 
 
-def test_prune_removes_old_versions_but_not_the_current_one(models):
-    first, second = models.versions()
-    assert call("models", "prune", "--keep", 2, "--models", models.root)[0] == "nothing to remove\n"
-    assert call_json("models", "prune", "--keep", 1, "--models", models.root) == {"removed": [first]}
-    assert models.versions() == [second] == [models.current()]
-
-
 def test_verify_names_the_damaged_file_and_exits_with_one(models):
     assert call("models", "verify", "--models", models.root)[1] == 0
     broken = models.versions()[0]

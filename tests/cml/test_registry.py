@@ -80,14 +80,17 @@ def test_rollback_refuses_a_damaged_version_and_names_its_file(tmp_path):
     assert models.current() == current
 
 
-def test_pruning_keeps_the_newest_and_the_current_version(tmp_path):
+def test_removing_leaves_the_current_version_and_the_one_that_a_rollback_leads_to(tmp_path):
     models = registry(tmp_path, versions=4)
     names = models.versions()
-    models.set_current(names[0])
-    assert models.prune(keep=2) == [names[1]]
-    assert models.versions() == [names[0], names[2], names[3]]
+    models.set_current(names[2])
+    assert models.previous() == names[1]
+    assert models.remove(names) == [names[0], names[3]]
+    assert models.versions() == [names[1], names[2]]
     assert not leftovers(models)
     assert_whole(models)
+    assert models.rollback() == names[1]
+    assert models.previous() is None
 
 
 def test_an_empty_registry_says_how_to_publish(tmp_path):

@@ -99,7 +99,7 @@ def test_a_search_tells_of_its_trials_on_standard_error(files, tmp_path):
 def test_a_time_that_is_none_is_refused(files, tmp_path, duration):
     result = train(files, tmp_path / "run", f"--auto={duration}")
     assert result.exit_code == 2
-    assert "90s, 15m or 1h" in result.stderr
+    assert "90s, 15m, 1h or 30d" in result.stderr
 
 
 @pytest.mark.parametrize("options", [("--auto",), ("--auto", "90s"), ("--refit",)])
