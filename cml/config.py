@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -48,6 +49,14 @@ def _metric_name(name: str) -> str:
 
 
 MetricName = Annotated[str, AfterValidator(_metric_name)]
+
+
+def _listed(value: Any) -> Any:
+    """`a,b` as a list: what is handy on a command line."""
+    return [word for part in value.split(",") if (word := part.strip())] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Section(BaseModel):
@@ -126,6 +135,20 @@ class TrainConfig(Section):
     gradient: Literal["analytic", "autograd"] = "analytic"  # autograd: the slow, readable reference
 
 
+class FeatureConfig(Section):
+    """What places items by their features, and how strongly that draws the vectors of items [CML-3]."""
+
+    columns: Names = ()  # of the item table: `genres`, or with its kind `year:numeric`; (): no features
+    weight: NonNegativeFloat = 1.0  # in likes: an item with fewer leans on its features
+    weight_schedule: Literal["constant", "linear"] = "constant"  # of the weight, over the epochs allowed
+    hidden: tuple[PositiveInt, ...] = ()  # widths of the extractor's hidden layers; (): a linear map
+    penalty: PositiveFloat = 1.0  # on the extractor's squared weights, in items
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of hidden units
+    passes: PositiveInt = 10  # over the items whenever hidden layers are fitted
+    extractor_rate: PositiveFloat = 0.003  # learning rate of hidden layers
+    max_terms: PositiveInt = 50_000  # of a column; those in the most items are kept
+
+
 class PublishConfig(Section):
     """When a freshly trained model may replace the current one."""
 
@@ -141,6 +164,7 @@ class RunConfig(Section):
     split: SplitConfig = SplitConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    features: FeatureConfig = FeatureConfig()
     publish: PublishConfig = PublishConfig()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     threads: PositiveInt | None = None  # None: all cores

@@ -23,6 +23,7 @@ from cml.errors import ConfigError, TrainingError
 from cml.evaluation.evaluate import HeldOut, evaluate
 from cml.evaluation.metrics import METRICS
 from cml.training.checkpoint import Checkpoint
+from cml.training.features import ItemFeatures
 from cml.training.history import Epoch, as_csv
 from cml.training.profiling import OFF, WRITING, Profile
 from cml.training.rules import resolved
@@ -84,13 +85,16 @@ def train(
         torch.set_num_threads(config.threads)
     config = resolved(config, train_data.n_users, train_data.n_items, int(train_data.liked.sum()))
     run.mkdir(parents=True, exist_ok=True)
-    checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config))
+    features = features_of(train_data, config, catalogue)
+    checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config, features))
     if not resume:
         checkpoint.remove()
     (run / TRIALS).unlink(missing_ok=True)
     validate = validation(train_data, valid, config) if valid is not None else None
     if auto is not None and validate is not None:
-        tuner = Tuner(train_data, validate, auto, refit_on is not None, listen, _logged(run, tell), profile)
+        tuner = Tuner(
+            train_data, validate, auto, refit_on is not None, listen, _logged(run, tell), profile, features
+        )
         config, chosen = tuner.search(config, held)
     else:
         chosen = fit(
@@ -102,14 +106,19 @@ def train(
             save=checkpoint.save,
             resume=checkpoint.resume,
             profile=profile,
+            features=features,
         )
     config = changed(config, "model.regularization", chosen.regularization)
     final, learned_from = chosen, train_data
     if refit_on is not None:
-        final = fit(refit_on, config, epochs=chosen.best_epoch, listen=listen, profile=profile)
+        features = features_of(refit_on, config, catalogue)
+        final = fit(
+            refit_on, config, epochs=chosen.best_epoch, listen=listen, profile=profile, features=features
+        )
         learned_from = refit_on
     with profile.stage(WRITING):
-        write(content(learned_from, final.space, config, chosen.metrics, catalogue), run / ARTIFACT)
+        made = content(learned_from, final.space, config, chosen.metrics, catalogue, features)
+        write(made, run / ARTIFACT)
     replace_file(run / HISTORY, as_csv(chosen.history).encode())
     if chosen.stopped != "interrupted":
         checkpoint.remove()
@@ -158,14 +167,30 @@ def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Valida
     return validate
 
 
+def features_of(data: Dataset, config: RunConfig, catalogue: ReadCatalogue | None) -> ItemFeatures | None:
+    """The features of a data set's items; None where the configuration names none. Raises ConfigError, DataError."""
+    if not config.features.columns:
+        return None
+    if catalogue is None:
+        raise ConfigError(
+            f"features.columns = {list(config.features.columns)}: columns of an item table, and there is none; "
+            "give one with --items, or leave the features out"
+        )
+    return ItemFeatures.of(catalogue(data.items), config.features)
+
+
 def content(
     data: Dataset,
     space: Space,
     config: RunConfig,
     metrics: Mapping[str, float],
     catalogue: ReadCatalogue | None = None,
+    features: ItemFeatures | None = None,
 ) -> Content:
-    """What a version publishes of a trained space and the data that it was trained on."""
+    """What a version publishes of a trained space and the data that it was trained on.
+
+    features: of the items of `data`, by which the version will place new items.
+    """
     return Content.from_pairs(
         users=data.users,
         items=data.items,
@@ -179,6 +204,7 @@ def content(
         metrics=dict(metrics),
         data=_description(data),
         catalogue=catalogue(data.items) if catalogue else None,
+        placer=features.placer(space.items.numpy(), space.radius) if features else None,
     )
 
 
@@ -196,10 +222,13 @@ def _description(data: Dataset) -> dict[str, Any]:
     }
 
 
-def _identity(train_data: Dataset, valid: Dataset | None, config: RunConfig) -> str:
+def _identity(
+    train_data: Dataset, valid: Dataset | None, config: RunConfig, features: ItemFeatures | None
+) -> str:
     parts = [
         train_data.fingerprint(),
         valid.fingerprint() if valid else "",
         json.dumps(config.model_dump(mode="json")),
+        features.fingerprint() if features else "",
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

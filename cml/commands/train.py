@@ -34,6 +34,12 @@ FILE = click.Path(path_type=Path)
 @click.option("--valid", type=FILE, multiple=True, help="Held-out interactions that choose the epoch.")
 @click.option("--hold-out", is_flag=True, help="Without --valid: hold out pairs as split.method says.")
 @items_options
+@click.option(
+    "--features",
+    metavar="COLUMNS",
+    help="Columns of the item table that place items without interactions, and help to place the others: "
+    "genres,year:numeric.  [sets features.columns]",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run directory.")
 @click.option("--refit", is_flag=True, help="Then learn from training and validation pairs together.")
 @click.option("--config", "config_file", type=FILE, help="TOML file with settings.")
@@ -57,6 +63,7 @@ def command(
     hold_out: bool,
     items: Path | None,
     item_kinds: Mapping[str, str],
+    features: str | None,
     out: Path,
     refit: bool,
     config_file: Path | None,
@@ -86,7 +93,8 @@ def command(
         raise click.UsageError("--auto chooses on validation data: give --valid FILE or --hold-out")
     if auto is not None and resume:
         raise click.UsageError("--auto keeps no checkpoint: leave out --resume")
-    config = load_config(config_file, overrides, seed=seed, threads=threads)
+    named = (f"features.columns={features}",) if features is not None else ()
+    config = load_config(config_file, (*overrides, *named), seed=seed, threads=threads)
     config = config.model_copy(update={"data": reading.applied_to(config.data)})
     data, held_out, everything = _data(train_files, valid, hold_out, refit, config, reading.strict)
     catalogue: ReadCatalogue | None = partial(read_items, items, kinds=item_kinds) if items else None

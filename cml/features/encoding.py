@@ -181,7 +181,7 @@ def _terms(feature: Feature, item: Item) -> list[str]:
     if feature.kind == "text":
         return WORD.findall(str(value).lower())
     if feature.kind == "categorical":
-        return [str(value)]
+        return ["|".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
     parts = value if isinstance(value, list | tuple) else str(value).split("|")
     return list(dict.fromkeys(str(part) for part in parts if not _is_missing(part)))
 

@@ -12,7 +12,7 @@ from cml.artifact import Artifact
 from cml.config import RunConfig
 from cml.data.dataset import Dataset
 from cml.errors import StoppedError, TrainingError
-from cml.pipeline import validation
+from cml.pipeline import ReadCatalogue, features_of, validation
 from cml.retraining.alignment import Displacement, aligned
 from cml.retraining.parts import Parts
 from cml.retraining.warm import carry_over
@@ -39,6 +39,7 @@ class Learner:
     config: RunConfig
     current: Artifact | None
     listen: Callable[[Epoch], None]
+    catalogue: ReadCatalogue | None = None  # where features are read from
 
     def choose(self, parts: Parts) -> dict[str, Any]:
         """How many epochs are best on the pairs to choose on, and how strong the cold start is regularised."""
@@ -118,6 +119,7 @@ class Learner:
             listen=self.listen,
             save=checkpoint.save,
             resume=_forgiving(checkpoint),
+            features=features_of(data, config, self.catalogue),
         )
         if found.stopped == "interrupted":
             raise StoppedError("stopped while training; run the same command to go on")

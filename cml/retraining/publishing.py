@@ -15,7 +15,7 @@ from cml.evaluation.held_out import rows_over
 from cml.events.meaning import ERASURES_KNOWN, EVENTS_KNOWN
 from cml.events.values import ItemState
 from cml.item_changes import changed_catalogue
-from cml.pipeline import ReadCatalogue, content
+from cml.pipeline import ReadCatalogue, content, features_of
 from cml.retraining.interactions import Gathered
 from cml.retraining.order import Order
 from cml.training.space import Space
@@ -32,8 +32,12 @@ def content_of(
     gathered: Gathered,
     catalogue: ReadCatalogue | None = None,
 ) -> Content:
-    """A version of these vectors, which tells how far in the event store it knows."""
-    made = content(data, space, config, metrics, catalogue)
+    """A version of these vectors, which tells how far in the event store it knows.
+
+    Without a catalogue, one that is only judged: it shows nothing of items and places none.
+    """
+    features = features_of(data, config, catalogue) if catalogue else None
+    made = content(data, space, config, metrics, catalogue, features)
     known = {
         ERASURES_KNOWN: gathered.marks.erasures,
         EVENTS_KNOWN: gathered.marks.events,

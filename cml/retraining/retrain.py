@@ -158,7 +158,8 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
     comparable = current is not None and bool((data.liked & unseen).any())
     held = parts(data, unseen if comparable else np.ones(len(data), bool), order.judge_share)
     warm = current if comparable and not order.cold else None
-    learner = Learner(begun.work, begun.identity, order.config, warm, begun.listen)
+    catalogue = reader(order, current, gathered.items)
+    learner = Learner(begun.work, begun.identity, order.config, warm, begun.listen, catalogue)
     chosen = learner.choose(held)
     rest = held.rest.compact()
     space = learner.learn("candidate", rest, chosen)
@@ -168,7 +169,7 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
         return said | {"outcome": REFUSED, "version": None, "chosen": chosen, "warm": warm is not None}
     space, moved = learner.turned(learner.learn("final", data, chosen), data, current)
     if not (begun.work.artifact / MANIFEST).exists():
-        settings, catalogue = learner.settings(data, chosen), reader(order, current, gathered.items)
+        settings = learner.settings(data, chosen)
         made = content_of(data, space, settings, chosen["metrics"], gathered, catalogue)
         created = datetime.fromtimestamp(begun.started_at, UTC)
         write(made, begun.work.artifact, created_at=created)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from cml.training.distances import squared_distances
+from cml.training.features import FeaturePrior
 from cml.training.gradients import SquaredDistances
-from cml.training.losses import covariance_penalty
+from cml.training.losses import covariance_penalty, feature_loss
 from cml.training.objectives import Objective
 from cml.training.optimizers import RowOptimizer
 from cml.training.profiling import DISTANCES, DRAWING, GRADIENTS, MOVING, OFF, Profile
@@ -31,6 +32,7 @@ class StepReport:
     loss: Tensor  # (batch,) unweighted
     covariance: float  # [CML-4] over the vectors of the step; 0 when it has no weight
     impostor_share: float  # of eligible negatives that violate the margin, for the step's first positives
+    features: float = 0.0  # the feature loss [CML-3] of the step's items, weighted
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Engine:
     covariance: float = 0.0  # weight of [CML-4], times the positives of a step
     margin: float = 0.0  # of the impostor share
     analytic: bool = True
+    prior: FeaturePrior | None = None  # the feature loss
     profile: Profile = OFF
 
     def step(self, batch: Batch, negatives: Negatives, weights: Tensor, scale: float = 1.0) -> StepReport:
@@ -66,7 +69,7 @@ class Engine:
         return gradients.report
 
     def gradients(self, batch: Batch, negatives: Negatives, weights: Tensor) -> Gradients:
-        """Gradients of `sum(weights * loss) + covariance * positives * penalty`; nothing is moved."""
+        """Gradients of `sum(weights * loss) + covariance * positives * penalty + features`; nothing is moved."""
         with self.profile.stage(DRAWING):
             view = _View.of(self.space, batch, negatives)
         if self.analytic and self.objective.gradient is not None:
@@ -89,7 +92,8 @@ class Engine:
             by_users.index_add_(0, view.owner, by_positive)
             by_items.index_add_(0, view.liked, by_positive, alpha=-1)
             penalty = self._add_covariance(users, items, by_users, by_items, len(weights))
-        report = StepReport(slopes.loss, penalty, impostor_share)
+            drawn = self.prior.add_gradient(view.items, items, by_items, len(weights)) if self.prior else 0.0
+        report = StepReport(slopes.loss, penalty, impostor_share, drawn)
         return Gradients(view.users, by_users, view.items, by_items, report)
 
     def _add_covariance(
@@ -120,10 +124,14 @@ class Engine:
         with self.profile.stage(GRADIENTS):
             total = (loss * weights).sum()
             penalty = covariance_penalty(torch.cat([users, items])) if self.covariance else torch.zeros(())
+            drawn = torch.zeros(())
+            if self.prior:
+                distances = feature_loss(self.prior.places[view.items], items)
+                drawn = (distances * self.prior.share(view.items, len(weights))).sum()
             by_users, by_items = torch.autograd.grad(
-                total + self.covariance * len(weights) * penalty, (users, items)
+                total + self.covariance * len(weights) * penalty + drawn, (users, items)
             )
-        report = StepReport(loss.detach(), float(penalty.detach()), impostor_share)
+        report = StepReport(loss.detach(), float(penalty.detach()), impostor_share, float(drawn.detach()))
         return Gradients(view.users, by_users, view.items, by_items, report)
 
 

@@ -10,12 +10,14 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from cml.config import RunConfig, TrainConfig
 from cml.data.dataset import Dataset
 from cml.errors import ConfigError, TrainingError
 from cml.training.engine import Engine
+from cml.training.features import FeaturePrior, ItemFeatures
 from cml.training.objectives import make_objective
 from cml.training.optimizers import OPTIMIZERS
 from cml.training.profiling import OFF, Profile
@@ -46,6 +48,8 @@ class Plan:
     learning_rate: float
     batches: Callable[[], Iterator[Batch]]
     user_weights: NDArray[np.float32]  # (n_users,)
+    prior: FeaturePrior | None = None
+    feature_schedule: Callable[[int], float] = lambda _: 1.0  # epochs done -> factor of the feature weight
 
     @classmethod
     def of(
@@ -55,8 +59,11 @@ class Plan:
         start: Space | None,
         judge: Judge | None = None,
         profile: Profile = OFF,
+        features: ItemFeatures | None = None,
     ) -> Plan:
         """A plan from a copy of `start`, else from where the configuration and `judge` say, see `cml.training.start`.
+
+        features: of the items, which the start leans on and whose feature loss is part of the objective.
 
         Raises TrainingError when there is nothing to learn from.
         """
@@ -69,7 +76,10 @@ class Plan:
             if start
             else starting_space(positives, config.model, config.rng("start"), judge)
         )
+        if features and not start:
+            _lean(begin.space, features, positives)
         space = _placed(begin.space, config.device)
+        prior = FeaturePrior.of(features, space.items, space.radius, positives.nnz) if features else None
         optimizer = OPTIMIZERS[settings.optimizer]
         rng = config.rng("steps")
         make = (
@@ -88,6 +98,7 @@ class Plan:
                 covariance=settings.covariance,
                 margin=0.0 if settings.loss == "smooth-warp" else settings.margin,
                 analytic=settings.gradient == "analytic",
+                prior=prior,
                 profile=profile,
             ),
             negatives=_negatives(train, settings),
@@ -96,12 +107,19 @@ class Plan:
             learning_rate=settings.learning_rate,
             batches=lambda: make(positives, settings.batch_size, rng),
             user_weights=_user_weights(np.diff(positives.indptr), settings.user_power),
+            prior=prior,
+            feature_schedule=SCHEDULES[config.features.weight_schedule](settings.epochs),
         )
 
     def weights(self, batch: Batch) -> Tensor:
         """Weight of each positive: of the interaction, times its user's."""
         weights = batch.weights * self.user_weights[batch.users[batch.owner]]
         return torch.from_numpy(weights).to(self.space.users.device)
+
+
+def _lean(space: Space, features: ItemFeatures, positives: csr_array) -> None:
+    likes = np.bincount(positives.indices, minlength=positives.shape[1])
+    space.items.copy_(torch.from_numpy(features.leaned(space.items.numpy(), likes, space.radius)))
 
 
 def _placed(space: Space, device: str) -> Space:

@@ -11,13 +11,14 @@ from typing import Protocol, TypeVar
 Thing = TypeVar("Thing")
 
 START = "start"
+FEATURES = "features"
 DRAWING = "drawing"
 DISTANCES = "distances and slopes"
 GRADIENTS = "gradients"
 MOVING = "moving rows"
 VALIDATION = "validation"
 WRITING = "writing"
-STAGES = (START, DRAWING, DISTANCES, GRADIENTS, MOVING, VALIDATION, WRITING)
+STAGES = (START, FEATURES, DRAWING, DISTANCES, GRADIENTS, MOVING, VALIDATION, WRITING)
 OTHER = "other"
 
 

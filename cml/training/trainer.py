@@ -12,9 +12,10 @@ import numpy as np
 from cml.config import RunConfig
 from cml.data.dataset import Dataset
 from cml.errors import NothingLearnedError, TrainingError
+from cml.training.features import ItemFeatures
 from cml.training.history import Epoch, shape_of
 from cml.training.plan import Plan
-from cml.training.profiling import DRAWING, OFF, START, VALIDATION, Profile
+from cml.training.profiling import DRAWING, FEATURES, OFF, START, VALIDATION, Profile
 from cml.training.space import Space
 
 Validate = Callable[[Space], dict[str, float]]
@@ -77,6 +78,7 @@ def fit(
     resume: Callable[[Plan], Progress] = lambda _: Progress(),
     enough: Callable[[Progress], bool] = lambda _: False,
     profile: Profile = OFF,
+    features: ItemFeatures | None = None,
 ) -> Fit:
     """Learn a metric space from the liked pairs of `train`, by the CML objective [CML-5].
 
@@ -84,13 +86,14 @@ def fit(
     None: `config.train.epochs`, over which the learning rate's schedule runs in any case. validate: metrics of a
     space, higher is better, of which `config.train.metric` chooses the epoch; without it the last epoch counts
     and nothing stops early. listen: told of each epoch. save, resume: see `cml.training.checkpoint`. enough:
-    asked after each epoch whether to stop early for another reason. profile: told where the time goes. Ctrl-C
+    asked after each epoch whether to stop early for another reason. profile: told where the time goes. features:
+    of the items of `train`, for the feature loss [CML-3]. Ctrl-C
     ends training with the best space so far. Raises TrainingError when there is nothing to learn from or the loss
     is no longer finite, NothingLearnedError when Ctrl-C came before the first epoch ended.
     """
     judge = (lambda space: validate(space)[config.train.metric]) if validate else None
     with profile.stage(START):
-        plan = Plan.of(train, config, start, judge, profile)
+        plan = Plan.of(train, config, start, judge, profile, features)
     progress = resume(plan)
     stopped, allowed = "done", epochs or config.train.epochs
     try:
@@ -116,6 +119,9 @@ def _one_epoch(
 ) -> None:
     started = time.perf_counter()
     scale = plan.schedule(progress.epoch)
+    if plan.prior is not None:
+        with profile.stage(FEATURES):
+            plan.prior.renew(plan.space.items, plan.feature_schedule(progress.epoch))
     loss, impostor_share = _steps(plan, scale, profile)
     if not all(math.isfinite(float(table.sum())) for table in (plan.space.users, plan.space.items)):
         raise _diverged(plan, scale)  # in the last step, which no loss was measured after
@@ -148,7 +154,9 @@ def _steps(plan: Plan, scale: float, profile: Profile) -> tuple[float, float]:
         report = plan.engine.step(batch, negatives, weights, scale)
         shares.append(report.impostor_share)
         total += (
-            float((report.loss * weights).sum()) + plan.engine.covariance * len(weights) * report.covariance
+            float((report.loss * weights).sum())
+            + plan.engine.covariance * len(weights) * report.covariance
+            + report.features
         )
         weight += float(weights.sum())
         if not math.isfinite(total):

@@ -18,6 +18,7 @@ from typing import Any
 from cml.config import RunConfig
 from cml.data.dataset import Dataset
 from cml.errors import NothingLearnedError, TrainingError
+from cml.training.features import ItemFeatures
 from cml.training.history import Epoch
 from cml.training.profiling import OFF, Profile
 from cml.training.search_space import MOVES, Move, changed, values_of
@@ -87,6 +88,7 @@ class Tuner:
     listen: Callable[[Epoch], None] = lambda _: None
     tell: Callable[[Trial], None] = lambda _: None
     profile: Profile = OFF
+    features: ItemFeatures | None = None  # of the items of `train`
     trials: list[Trial] = field(default_factory=list, init=False)
     _best: Trial = field(init=False)
     _fit: Fit = field(init=False)
@@ -147,6 +149,7 @@ class Tuner:
             listen=self.listen,
             enough=enough,
             profile=self.profile,
+            features=self.features,
         )
 
     def _judged(self, found: Fit, config: RunConfig, move: str, seconds: float) -> Trial:

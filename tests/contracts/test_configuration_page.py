@@ -15,7 +15,7 @@ def shown(default: Any) -> str:
     """A default as one would write it after `--set NAME=`."""
     if default is None or isinstance(default, bool):
         return str(default).lower()
-    return str(default)
+    return "[]" if default == () else str(default)
 
 
 def documented() -> dict[str, list[str]]:

@@ -1,0 +1,119 @@
+"""Features of items in training: fitted onto the items' places, and drawing these places in turn [CML-3].
+
+The feature loss is minimised in turns: over the extractor before each epoch, the vectors held still, and over the
+vectors in every step, the extractor's places held still. An extractor is a function of the vectors that it was
+fitted to and of nothing else, so a checkpoint need not hold one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from cml.catalogue import Catalogue
+from cml.config import FeatureConfig
+from cml.features.encoding import FeatureEncoder, SparseRows
+from cml.features.extractor import Extractor, Layer
+from cml.features.placing import ItemPlacer
+from cml.features.schema import FeatureSchema
+from cml.training.perceptron import fit_perceptron
+from cml.training.ridge import ridge
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ItemFeatures:
+    """The encoded features of the items of a data set, in row order, and how an extractor is fitted to them."""
+
+    encoder: FeatureEncoder
+    rows: SparseRows
+    settings: FeatureConfig
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, settings: FeatureConfig) -> ItemFeatures:
+        """Encode the columns that the settings name. Raises ConfigError, DataError."""
+        kinds = {name: column.kind for name, column in catalogue.columns.items()}
+        schema = FeatureSchema.parse(settings.columns, kinds)
+        items = [catalogue.record(row) for row in range(catalogue.n_items)]
+        encoder = FeatureEncoder.fit(schema, items, max_terms=settings.max_terms)
+        return cls(encoder, encoder.encode(items), settings)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the encoded rows: what a checkpoint was trained with."""
+        digest = sha256(np.int64(self.rows.n_columns).tobytes())
+        for part in (self.rows.indptr, self.rows.indices, self.rows.values):
+            digest.update(part.tobytes())
+        return digest.hexdigest()
+
+    def placer(self, vectors: Array, radius: float | None) -> ItemPlacer:
+        """What places items near to where these vectors (n_items, dim) say that their features belong.
+
+        Only items with a feature are learned from. The mean is not shrunk, so an item without features lies in
+        its direction, and places take the mean length of the vectors.
+        """
+        has = ~self.rows.empty
+        inputs, targets = self._matrix()[has], vectors[has]
+        mean = targets.mean(axis=0, dtype=np.float64).astype(np.float32)
+        length = float(np.linalg.norm(targets, axis=1).mean())
+        if self.settings.hidden:
+            layers = fit_perceptron(inputs, targets, mean, self.settings)
+        else:
+            layers = [Layer(ridge(inputs, targets - mean, self.settings.penalty), mean)]
+        return ItemPlacer(self.encoder, Extractor(layers, radius=radius, length=length))
+
+    def leaned(self, vectors: Array, likes: NDArray[np.integer], radius: float | None) -> Array:
+        """Vectors to start from: each the mean of where it is, with its likes as weight, and its features' place."""
+        placement = self.placer(vectors, radius).place_rows(self.rows)
+        weight = np.where(placement.known, self.settings.weight, 0.0)[:, None]
+        own = likes[:, None].astype(np.float64)
+        leaned = (own * vectors + weight * placement.vectors) / np.maximum(own + weight, 1e-12)
+        return np.where(own + weight > 0, leaned, vectors).astype(np.float32)
+
+    def _matrix(self) -> csr_array:
+        rows = self.rows
+        return csr_array((rows.values, rows.indices, rows.indptr), shape=(len(rows), rows.n_columns))
+
+
+@dataclass
+class FeaturePrior:
+    """The feature loss as the vectors feel it: `weight` times the squared distance to each item's place.
+
+    An epoch's sum is over the items, so the weight is in units of one like: an item with fewer likes than that
+    leans on its features more than on who likes it, and one with many hardly feels them.
+    """
+
+    features: ItemFeatures
+    radius: float | None
+    positives: int  # of an epoch
+    places: Tensor  # (n_items, dim)
+    weights: Tensor  # (n_items,) of each item; 0 for those without features
+
+    @classmethod
+    def of(cls, features: ItemFeatures, items: Tensor, radius: float | None, positives: int) -> FeaturePrior:
+        """A prior without places yet; `renew` gives it some."""
+        return cls(features, radius, positives, torch.empty_like(items), items.new_zeros(len(items)))
+
+    def renew(self, items: Tensor, scale: float = 1.0) -> None:
+        """Fit the extractor to where the items (n_items, dim) are now. scale: of the weight."""
+        placer = self.features.placer(items.cpu().numpy(), self.radius)
+        placement = placer.place_rows(self.features.rows)
+        self.places = torch.from_numpy(placement.vectors).to(items)
+        self.weights = torch.from_numpy(placement.known).to(items) * (self.features.settings.weight * scale)
+
+    def share(self, rows: Tensor, positives: int) -> Tensor:
+        """(rows,) weight in a step that touches these items: over an epoch each item's sum to its weight."""
+        touched = len(self.places) / len(rows)
+        return self.weights[rows] * (positives / self.positives * touched)
+
+    def add_gradient(self, rows: Tensor, items: Tensor, by_items: Tensor, positives: int) -> float:
+        """Add the gradient by the touched items to `by_items` (rows, dim); returns the weighted loss."""
+        share, gap = self.share(rows, positives), items - self.places[rows]
+        by_items.addcmul_(gap, share[:, None], value=2)
+        return float(gap.square().sum(1) @ share)
