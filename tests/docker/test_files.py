@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+
+import yaml
+from sqlalchemy import make_url
 
 from tests.contracts.documents import REPOSITORY
 
@@ -44,8 +49,9 @@ def test_the_service_image_gets_the_versions_that_everybody_else_gets():
     assert {name: constraints().get(name) for name in locked()} == locked(), "run `make lock`"
 
 
-def test_the_lock_has_every_dependency_of_the_base_install_and_nothing_of_training():
-    needed = {plain(re.match(r"[A-Za-z0-9_.-]+", line)[0]) for line in project()["dependencies"]}
+def test_the_lock_has_every_dependency_of_what_serves_and_nothing_of_training():
+    wanted = project()["dependencies"] + project()["optional-dependencies"]["postgres"]
+    needed = {plain(re.match(r"[A-Za-z0-9_.-]+", line)[0]) for line in wanted}
     assert needed <= locked().keys(), "run `make lock`"
     assert not TRAINING_ONLY & locked().keys()
 
@@ -64,3 +70,39 @@ def test_everything_that_the_dockerfile_copies_is_let_into_the_build():
     assert len(copied) > 5
     for source in copied:
         assert source in let_in or source.split("/")[0] in let_in, source
+
+
+def test_with_postgres_service_and_retraining_share_one_store_and_wait_for_it():
+    compose = yaml.safe_load(read("docker/compose.postgres.yaml"))
+    services = compose["services"]
+    assert services["retrain"]["environment"] == services["service"]["environment"]
+    url = make_url(services["service"]["environment"]["CML_SERVICE_EVENTS"])
+    server = services[url.host]
+    assert server["environment"]["POSTGRES_USER"] == url.username
+    assert server["environment"]["POSTGRES_DB"] == url.database
+    assert re.search(r":-postgres:\d+\b", server["image"])  # a major version never changes under its data
+    for name in ("service", "retrain"):
+        assert services[name]["depends_on"][url.host]["condition"] == "service_healthy"
+    mounted = [volume for one in services.values() for volume in one.get("volumes", [])]
+    assert {volume.split(":")[0] for volume in mounted} == compose["volumes"].keys()
+    assert not [name for name, one in services.items() if "ports" in one]
+
+
+def test_the_password_is_made_once_and_for_those_who_need_it(tmp_path):
+    compose = yaml.safe_load(read("docker/compose.postgres.yaml"))
+    shell, options, script = compose["services"]["password"]["command"]
+    script = (
+        script.replace("$$", "$")
+        .replace("/secrets/", f"{tmp_path}/")
+        .replace("python ", f"{sys.executable} ")
+    )
+    for _ in range(2):
+        subprocess.run([shell, options, script], check=True)
+        password = (tmp_path / "password").read_text()
+        assert len(password) == 48
+        assert (tmp_path / "pgpass").read_text() == f"postgres:5432:cml:cml:{password}\n"
+    assert (tmp_path / "pgpass").stat().st_mode & 0o777 == 0o600  # or the driver would not read it
+    assert (tmp_path / "password").stat().st_mode & 0o777 == 0o444
+    again = (tmp_path / "password").read_text()
+    subprocess.run([shell, options, script], check=True)
+    assert (tmp_path / "password").read_text() == again
