@@ -88,7 +88,7 @@ def read_parts(directory: Path, work: Path, *, seed: int, like_threshold: float 
         origin = f"random 60/20/20{liked} per user, users with {LEAST_PAIRS} or more, seed {seed}"
     parts = dict(zip(NAMES, (part.take(part.liked) for part in read), strict=True))
     parts["train"] = parts["train"].compact()
-    files = {name: _write(part, work / f"{name}.csv.gz") for name, part in parts.items()}
+    files = {name: write_part(part, work / f"{name}.csv.gz") for name, part in parts.items()}
     return Parts(directory.name, **parts, files=files, origin=origin)
 
 
@@ -103,7 +103,8 @@ def _read(directory: Path, name: str, config: DataConfig) -> Dataset:
     return read_interactions(path, config).dataset
 
 
-def _write(part: Dataset, path: Path) -> Path:
+def write_part(part: Dataset, path: Path) -> Path:
+    """Ids of users and items as a file that `cml train` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

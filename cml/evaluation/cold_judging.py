@@ -29,10 +29,11 @@ def judge_cold_items(
     kinds: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> ColdReport:
-    """Judge where an item table's tags place the items of `test` (read with `read_for`) that the model lacks.
+    """Judge where an item table places the items of `test` (read with `read_for`) that the model lacks.
 
-    Raises DataError when the model knows all of them, when the table has no column of tags, or when there is
-    nobody to rank for.
+    A model that was trained with features places them itself; for any other, its places are regressed on the
+    table's tags. Raises DataError when the model knows all of them, when the table has no column of tags, or when
+    there is nobody to rank for.
     """
     items, known = test.dataset.items, len(model.items)
     cold = np.arange(len(items)) >= known
@@ -42,11 +43,16 @@ def judge_cold_items(
             "the model knows every item of the test files, so none is cold; hold whole items out before training "
             "with: cml data split FILE --cold-items 0.2 --out DIR"
         )
-    rows = tfidf_rows(tag_matrix(read_items(table, items, kinds=kinds, strict=strict)), ~cold)
+    catalogue = read_items(table, items, kinds=kinds, strict=strict)
+    rows = tfidf_rows(tag_matrix(catalogue), ~cold)
     if not rows.nnz:
         raise DataError(f"{table}: no item that the model knows has a tag; check the ids and --item-kind")
     vectors = np.asarray(model.item_vectors)
-    places = np.vstack([vectors, place(rows, np.arange(known), vectors)[known:]])
+    if model.placer is not None:
+        strangers = model.placer.place([catalogue.record(row) for row in range(known, len(items))]).vectors
+    else:
+        strangers = place(rows, np.arange(known), vectors)[known:]
+    places = np.vstack([vectors, strangers])
     held_out = HeldOut.of(cold_pairs, model.users, items, _widened(seen_pairs(model), len(items)))
     liked = _widened(liked_pairs(model), len(items))
     return judge_cold(np.asarray(model.user_vectors), places, rows, liked, held_out, cold, ks, rng)

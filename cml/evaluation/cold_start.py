@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
 from cml.evaluation.evaluate import Difference, Evaluation, HeldOut, compare, longest_list, score
 from cml.evaluation.ranking import top_unseen_by
+from cml.training.ridge import ridge
 
 PENALTY = 1.0  # of the ridge regression, in squared lengths of a row of features
 MODEL = "placed"
@@ -103,13 +103,10 @@ def place(
 
     vectors: (len(warm), dim), the places of the warm items. The mean is not shrunk, so an item without
     features lies in its direction. Places take the mean length of the warm vectors: a regression shrinks, and
-    a short vector is near to everybody. Solved in the dual: the system is warm items x warm items.
+    a short vector is near to everybody.
     """
-    features, mean = rows[warm], vectors.mean(axis=0, dtype=np.float64)
-    gram = (features @ features.T).toarray().astype(np.float64)
-    gram[np.diag_indices_from(gram)] += penalty
-    weights = cho_solve(cho_factor(gram, overwrite_a=True), vectors - mean)
-    places = mean + rows @ (features.T @ weights)
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    places = mean + rows @ ridge(csr_array(rows[warm]), (vectors - mean).astype(np.float32), penalty)
     length = np.linalg.norm(vectors, axis=1).mean()
     places *= length / np.maximum(np.linalg.norm(places, axis=1, keepdims=True), 1e-12)
     return places.astype(np.float32)
