@@ -16,6 +16,7 @@ COMMANDS = {
     "data": ("cml.commands.data", "Check interaction files and fetch public data sets."),
     "train": ("cml.commands.train", "Learn a model from an interactions file."),
     "evaluate": ("cml.commands.evaluate", "Rank all unseen items for held-out users and report metrics."),
+    "items": ("cml.commands.items", "Add items to a published version without training."),
     "models": ("cml.commands.models", "List, show, verify, publish and roll back model versions."),
     "recommend": ("cml.commands.recommend", "Recommend items for a user, with distances and reasons."),
     "similar": ("cml.commands.similar", "List the items nearest to an item."),

@@ -9,16 +9,18 @@ from cml.catalogue import AVAILABLE_FROM, AVAILABLE_UNTIL, Catalogue
 from cml.errors import DataError
 from cml.item_columns import DateColumn, infer_kind, is_missing
 
-_MEANT = {AVAILABLE_FROM: DateColumn.kind, AVAILABLE_UNTIL: DateColumn.kind}
+_MEANT: Mapping[str, str] = {AVAILABLE_FROM: DateColumn.kind, AVAILABLE_UNTIL: DateColumn.kind}
 
 
-def changed_catalogue(catalogue: Catalogue, changed: Mapping[int, Mapping[str, Any]]) -> Catalogue:
+def changed_catalogue(
+    catalogue: Catalogue, changed: Mapping[int, Mapping[str, Any]], kinds_of_new: Mapping[str, str] = _MEANT
+) -> Catalogue:
     """The catalogue with the metadata of some rows replaced, column by column; new columns are added.
 
     A value that does not fit the kind of its column was said of another version, and is left out. A new column
-    has the kind of its first value.
+    is of the given kind, or of the kind of its first value.
     """
-    kinds = _kinds(changed.values(), catalogue)
+    kinds = _kinds(changed.values(), catalogue, kinds_of_new)
     columns: dict[str, list[Any]] = {
         name: [column.value(row) for row in range(catalogue.n_items)]
         for name, column in catalogue.columns.items()
@@ -30,9 +32,11 @@ def changed_catalogue(catalogue: Catalogue, changed: Mapping[int, Mapping[str, A
     return Catalogue.from_columns(catalogue.n_items, columns, kinds)
 
 
-def catalogue_of(said: Sequence[Mapping[str, Any]], like: Catalogue) -> Catalogue:
+def catalogue_of(
+    said: Sequence[Mapping[str, Any]], like: Catalogue, kinds_of_new: Mapping[str, str] = _MEANT
+) -> Catalogue:
     """A catalogue of new items, one each, by the same rules: the columns of another one, and new ones."""
-    kinds = _kinds(said, like)
+    kinds = _kinds(said, like, kinds_of_new)
     columns = {
         name: [
             None if _unfit(name, metadata.get(name), kinds.get(name)) else metadata.get(name)
@@ -43,19 +47,36 @@ def catalogue_of(said: Sequence[Mapping[str, Any]], like: Catalogue) -> Catalogu
     return Catalogue.from_columns(len(said), columns, kinds)
 
 
+def joined(first: Catalogue, second: Catalogue) -> Catalogue:
+    """A catalogue of the items of both, one after the other, with the columns of either; the first one's kinds."""
+    columns, kinds = dict[str, list[Any]](), dict[str, str]()
+    for catalogue in (second, first):
+        kinds |= {name: column.kind for name, column in catalogue.columns.items()}
+    for name in [*first.columns, *(name for name in second.columns if name not in first.columns)]:
+        columns[name] = [
+            column.value(row) if column else None
+            for catalogue in (first, second)
+            for column in (catalogue.columns.get(name),)
+            for row in range(catalogue.n_items)
+        ]
+    return Catalogue.from_columns(first.n_items + second.n_items, columns, kinds)
+
+
 def misfit(name: str, value: Any, catalogue: Catalogue) -> str | None:
     """Why the value cannot stand in the column of this name; None when it can."""
     column = catalogue.columns.get(name)
     return _unfit(name, value, column.kind if column else _MEANT.get(name))
 
 
-def _kinds(said: Iterable[Mapping[str, Any]], catalogue: Catalogue) -> dict[str, str]:
+def _kinds(
+    said: Iterable[Mapping[str, Any]], catalogue: Catalogue, of_new: Mapping[str, str]
+) -> dict[str, str]:
     """The kinds of the catalogue's columns and of those that were said besides."""
     kinds = {name: column.kind for name, column in catalogue.columns.items()}
     for metadata in said:
         for name, value in metadata.items():
             if name not in kinds and not is_missing(value):
-                kinds[name] = _MEANT.get(name) or infer_kind([value])
+                kinds[name] = of_new.get(name) or infer_kind([value])
     return kinds
 
 

@@ -61,6 +61,7 @@ class ItemReport:
 class ItemReading:
     """Item metadata by row of the vocabulary, and how it came about."""
 
+    items: Vocabulary
     catalogue: Catalogue
     report: ItemReport
 
@@ -79,16 +80,18 @@ def read_items(
 
 def read_item_table(
     path: Path,
-    items: Vocabulary,
+    items: Vocabulary | None,
     *,
     id_column: str = ID_COLUMN,
     kinds: Mapping[str, str] | None = None,
+    usual_kinds: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> ItemReading:
     """Read an item table into a catalogue of `len(items)` rows; items without a row there have no metadata.
 
-    All columns but the id are kept under their names, typed by `item_values.kind_of`, or as `kinds` says
-    (column -> text, tags, number or date). Of several rows of an item the first counts.
+    Without `items` it is about the table's own items, in its order. All columns but the id are kept under their
+    names, typed as `kinds` says (column -> text, tags, number or date), else as `usual_kinds` does, which may
+    name columns that the table lacks, else by `item_values.kind_of`. Of several rows of an item the first counts.
 
     strict: a rejected row raises. Raises DataError when the table cannot be used, ConfigError for a kind or
     column that does not exist.
@@ -107,8 +110,10 @@ def read_item_table(
     if not seen:
         raise DataError(f"{path}: none of {n_rows:,} rows has a usable item id" + _first(rejects))
     columns = _named(layout, {name: _joined([part[name] for part in parts]) for name in layout.columns})
-    rows = items.rows(columns.pop(id_column).to_pylist())
-    used = _kinds(path, columns, kinds or {})
+    ids = columns.pop(id_column).to_pylist()
+    items = Vocabulary(ids) if items is None else items
+    rows = items.rows(ids)
+    used = _kinds(path, columns, kinds or {}, usual_kinds or {})
     values = {name: values_of(column, used[name]) for name, column in columns.items()}
     placed = {name: _placed(column, rows, len(items)) for name, (column, _) in values.items()}
     matched = int(np.count_nonzero(rows != UNKNOWN_ROW))
@@ -122,7 +127,7 @@ def read_item_table(
         kinds=used,
         unreadable={name: wrong for name, (_, wrong) in values.items() if wrong},
     )
-    return ItemReading(Catalogue.from_columns(len(items), placed, used), report)
+    return ItemReading(items, Catalogue.from_columns(len(items), placed, used), report)
 
 
 def _find_id(path: Path, layout: Layout, wanted: str) -> str:
@@ -169,7 +174,9 @@ def _named(layout: Layout, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, 
     return {"title" if name == alias else name: column for name, column in plain.items()}
 
 
-def _kinds(path: Path, columns: Mapping[str, pa.ChunkedArray], asked: Mapping[str, str]) -> dict[str, str]:
+def _kinds(
+    path: Path, columns: Mapping[str, pa.ChunkedArray], asked: Mapping[str, str], usual: Mapping[str, str]
+) -> dict[str, str]:
     for name, kind in asked.items():
         if name not in columns:
             raise ConfigError(
@@ -177,7 +184,9 @@ def _kinds(path: Path, columns: Mapping[str, pa.ChunkedArray], asked: Mapping[st
             )
         if kind not in KINDS:
             raise ConfigError(f"column {name!r}: kind {kind!r} is not one of {', '.join(KINDS)}")
-    return {name: asked.get(name) or kind_of(name, column) for name, column in columns.items()}
+    return {
+        name: asked.get(name) or usual.get(name) or kind_of(name, column) for name, column in columns.items()
+    }
 
 
 def _placed(values: list[Any], rows: NDArray[np.int64], n_items: int) -> list[Any]:

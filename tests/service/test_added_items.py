@@ -4,35 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from cml.content import Content
-from cml.features.encoding import FeatureEncoder
-from cml.features.extractor import Extractor, Layer
-from cml.features.placing import ItemPlacer
-from cml.features.schema import Feature, FeatureSchema
 from cml.vocabulary import Vocabulary
 from tests.service.conftest import ids, refused
-from tests.service.worlds import GENRES, content, publish
-
-PLACES = {"Horror": 0.05, "Crime": 0.47, "Comedy": 0.95}  # on the line; ann is at 0, bob at 0.45, Zoë at 0.9
-YEARS = [1979, 1986, 1985, 2001, 2001, 1995, None, 2009]
-
-
-def placing(what: Content, places: dict[str, float] = PLACES) -> Content:
-    """The tiny version with an extractor that puts a film of one genre where `places` says."""
-    schema = FeatureSchema((Feature("genres", "multi"), Feature("year", "numeric"), Feature("plot", "text")))
-    items = [
-        {"genres": genres, "year": year, "plot": "space crime"}
-        for genres, year in zip(GENRES, YEARS, strict=True)
-    ]
-    encoder = FeatureEncoder.fit(schema, items)
-    weight = np.zeros((encoder.n_columns, 2), dtype=np.float32)
-    for genre, place in places.items():
-        weight[encoder.fitted[0].terms.row(genre), 0] = place
-    placer = ItemPlacer(encoder, Extractor([Layer(weight, np.zeros(2, dtype=np.float32))]))
-    return replace(what, placer=placer)
+from tests.service.worlds import content, placing, publish
 
 
 @pytest.fixture

@@ -1,0 +1,133 @@
+"""`cml items`: change what a published version knows of items."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from cml import artifact
+from cml.commands.common import json_option, models_option, print_json
+from cml.commands.options import kinds_given
+from cml.data.items import ItemReading, read_item_table
+from cml.errors import DataError
+from cml.growth import Growth, grown
+from cml.registry import Registry
+
+_SHOWN = 3  # ids of each sort
+
+
+@click.group("items")
+def command() -> None:
+    """Change what a published version knows of items."""
+
+
+@command.command("add")
+@click.argument("items", type=click.Path(path_type=Path))
+@models_option
+@click.option("--version", help="Version to add to; default: the current one.")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Registry to publish to; default: the same one.",
+)
+@click.option("--inactive", is_flag=True, help="Add the version without making it current.")
+@click.option("--update", is_flag=True, help="Take over the metadata of items that the version knows.")
+@click.option(
+    "--item-kind",
+    "item_kinds",
+    multiple=True,
+    callback=kinds_given,
+    metavar="COLUMN=KIND",
+    help="Read a column as text, tags, number or date.",
+)
+@click.option("--strict", is_flag=True, help="Refuse a file with a row that cannot be used.")
+@json_option
+def add(
+    items: Path,
+    models: Path,
+    version: str | None,
+    target: Path | None,
+    inactive: bool,
+    update: bool,
+    item_kinds: dict[str, str],
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Place the items of table ITEMS by their features and publish a version that has them, without training."""
+    registry = Registry(models)
+    name = version or registry.require_current()
+    base = registry.load(name)
+    usual = {column: values.kind for column, values in base.catalogue.columns.items()}
+    reading = read_item_table(items, None, kinds=item_kinds, usual_kinds=usual, strict=strict)
+    growth = grown(base, list(reading.items), reading.catalogue, now=datetime.now(UTC), update=update)
+    if not growth.added and not growth.updated:
+        raise DataError(f"{items}: nothing to add to version {name}: {_left_out(growth)}")
+    destination = Registry(target or models)
+    published = _publish(growth, base, destination, activate=not inactive)
+    report = _report(name, published, destination, reading, growth)
+    if as_json:
+        print_json(report)
+    else:
+        _print(report, reading, growth)
+
+
+def _publish(growth: Growth, base: artifact.Artifact, registry: Registry, *, activate: bool) -> str:
+    with TemporaryDirectory(prefix="cml-items-") as staging:
+        made = Path(staging) / "artifact"
+        artifact.write(growth.content, made, list_length=base.manifest.list_length)
+        return registry.publish(made, activate=activate)
+
+
+def _report(
+    before: str, published: str, registry: Registry, reading: ItemReading, growth: Growth
+) -> dict[str, Any]:
+    return {
+        "version": published,
+        "current": registry.current(),
+        "from": before,
+        "items": len(growth.content.items),
+        "added": len(growth.added),
+        "updated": len(growth.updated),
+        "known": len(growth.known),
+        "without_features": len(growth.unplaced),
+        "first_known": list(growth.known[:_SHOWN]),
+        "first_without_features": list(growth.unplaced[:_SHOWN]),
+        "reading": {
+            name: value
+            for name, value in reading.report.as_dict().items()
+            if name not in ("matched", "unmatched", "unused")
+        },
+    }
+
+
+def _print(report: dict[str, Any], reading: ItemReading, growth: Growth) -> None:
+    updated = f", {report['updated']:,} updated" if growth.updated else ""
+    click.echo(f"added {report['added']:,} items{updated} to {report['from']}")
+    for line in [*_reasons(growth), *reading.report.rejects.lines()]:
+        click.echo(f"  left out: {line}")
+    for column, wrong in reading.report.unreadable.items():
+        click.echo(f"  unreadable: {len(wrong):,} values of {column}, the first is {wrong[0]!r}")
+    active = "" if report["current"] == report["version"] else " (not current)"
+    click.echo(f"published {report['version']}{active}: {report['items']:,} items")
+
+
+def _left_out(growth: Growth) -> str:
+    return "; ".join(_reasons(growth)) or "the table is empty"
+
+
+def _reasons(growth: Growth) -> list[str]:
+    reasons = []
+    if growth.known:
+        reasons.append(f"{len(growth.known):,} known already ({_some(growth.known)}); --update changes them")
+    if growth.unplaced:
+        reasons.append(f"{len(growth.unplaced):,} without a feature that counts ({_some(growth.unplaced)})")
+    return reasons
+
+
+def _some(ids: tuple[str, ...]) -> str:
+    return ", ".join(ids[:_SHOWN]) + (", …" if len(ids) > _SHOWN else "")

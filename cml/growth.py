@@ -1,0 +1,127 @@
+"""A version with more items, without training: they are placed by their features, all else stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cml.artifact import Artifact
+from cml.catalogue import Catalogue
+from cml.content import Content
+from cml.errors import ArtifactError
+from cml.features.placing import ItemPlacer
+from cml.features.values import fitting
+from cml.item_changes import catalogue_of, changed_catalogue, joined
+from cml.vocabulary import UNKNOWN_ROW, Vocabulary
+
+ADDED = "added_items"  # in a manifest's data: {"first_row", "items"} of those that were placed, not trained
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A version with more items, and what became of each id that was given, in the order given."""
+
+    content: Content
+    added: tuple[str, ...]
+    updated: tuple[str, ...]  # known ones whose metadata was replaced
+    known: tuple[str, ...]  # known ones that were left as they are
+    unplaced: tuple[str, ...]  # left out: nothing that the extractor knows is said about them
+
+
+def grown(
+    artifact: Artifact,
+    item_ids: Sequence[str],
+    described: Catalogue,
+    *,
+    now: datetime,
+    update: bool = False,
+) -> Growth:
+    """The version's content with these items, given as distinct ids and their metadata by row.
+
+    New items are placed by their features; those without a known feature are left out. Items that the version
+    knows are left as they are, or with `update` take over the metadata that is given: trained ones keep their
+    place, ones that were themselves placed by features are placed again. Raises ArtifactError for a version
+    without an extractor.
+    """
+    if artifact.placer is None:
+        raise ArtifactError(
+            "the version has no feature extractor, so nothing can be placed; train it with: cml train --features"
+        )
+    rows = artifact.items.rows(item_ids).tolist()
+    records = [described.record(row) for row in range(described.n_items)]
+    kinds = {name: column.kind for name, column in described.columns.items()}
+    pairs = list(zip(item_ids, rows, records, strict=True))
+    known = [(item_id, row, record) for item_id, row, record in pairs if row != UNKNOWN_ROW]
+    content = _content(artifact)
+    if update and known:
+        content = _updated(content, {row: record for _, row, record in known}, kinds, artifact.placer)
+    new = [(item_id, record) for item_id, row, record in pairs if row == UNKNOWN_ROW]
+    vectors, has_place = _places(artifact.placer, [record for _, record in new])
+    placed = [pair for pair, kept in zip(new, has_place, strict=True) if kept]
+    known_ids = tuple(item_id for item_id, _, _ in known)
+    return Growth(
+        content=_extended(content, placed, kinds, vectors[has_place], now),
+        added=tuple(item_id for item_id, _ in placed),
+        updated=known_ids if update else (),
+        known=() if update else known_ids,
+        unplaced=tuple(item_id for (item_id, _), kept in zip(new, has_place, strict=True) if not kept),
+    )
+
+
+def _content(artifact: Artifact) -> Content:
+    return Content(**{field.name: getattr(artifact, field.name) for field in fields(Content)})
+
+
+def _places(
+    placer: ItemPlacer, records: Sequence[Mapping[str, Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    placement = placer.place([fitting(placer.encoder, record) for record in records])
+    return placement.vectors, placement.known
+
+
+def _updated(
+    content: Content, said: Mapping[int, Mapping[str, Any]], kinds: Mapping[str, str], placer: ItemPlacer
+) -> Content:
+    """The content with other metadata of some rows; rows that were placed before move with it."""
+    catalogue = changed_catalogue(content.catalogue, said, kinds)
+    first = content.data.get(ADDED, {}).get("first_row", len(content.items))
+    again = np.array(sorted(row for row in said if row >= first), dtype=np.int64)
+    vectors, has_place = _places(placer, [catalogue.record(row) for row in again.tolist()])
+    item_vectors = np.array(content.item_vectors)
+    item_vectors[again[has_place]] = vectors[has_place]
+    return replace(content, catalogue=catalogue, item_vectors=item_vectors)
+
+
+def _extended(
+    content: Content,
+    placed: Sequence[tuple[str, Mapping[str, Any]]],
+    kinds: Mapping[str, str],
+    vectors: NDArray[np.float32],
+    now: datetime,
+) -> Content:
+    """The content with these items behind its own: rows stay what they are."""
+    if not placed:
+        return content
+    n_own, n_new = len(content.items), len(placed)
+    first = content.data.get(ADDED, {}).get("first_row", n_own)
+    return replace(
+        content,
+        items=Vocabulary([*content.items, *(item_id for item_id, _ in placed)]),
+        item_vectors=np.concatenate([content.item_vectors, vectors]),
+        popularity=np.concatenate([content.popularity, np.zeros(n_new)]),
+        trending=_longer(content.trending, n_new, 0.0),
+        first_seen=_longer(content.first_seen, n_new, now.timestamp()),
+        catalogue=joined(
+            content.catalogue, catalogue_of([record for _, record in placed], content.catalogue, kinds)
+        ),
+        data=content.data | {ADDED: {"first_row": first, "items": n_own + n_new - first}},
+    )
+
+
+def _longer(scores: NDArray[np.float64] | None, n: int, value: float) -> NDArray[np.float64] | None:
+    return None if scores is None else np.concatenate([scores, np.full(n, value)])
