@@ -7,7 +7,7 @@ from typing import Any
 
 from cml.catalogue import AVAILABLE_FROM, AVAILABLE_UNTIL, Catalogue
 from cml.errors import DataError
-from cml.item_columns import DateColumn, infer_kind, is_missing
+from cml.item_columns import KINDS, DateColumn, infer_kind, is_missing
 
 _MEANT: Mapping[str, str] = {AVAILABLE_FROM: DateColumn.kind, AVAILABLE_UNTIL: DateColumn.kind}
 
@@ -25,9 +25,11 @@ def changed_catalogue(
         name: [column.value(row) for row in range(catalogue.n_items)]
         for name, column in catalogue.columns.items()
     }
-    for row, metadata in changed.items():
-        for name, value in metadata.items():
-            if not _unfit(name, value, kinds.get(name)):
+    for name, kind in kinds.items():
+        rows = [row for row, metadata in changed.items() if name in metadata]
+        values = [changed[row][name] for row in rows]
+        for row, value, fits in zip(rows, values, _fits(values, kind), strict=True):
+            if fits:
                 columns.setdefault(name, [None] * catalogue.n_items)[row] = value
     return Catalogue.from_columns(catalogue.n_items, columns, kinds)
 
@@ -37,13 +39,11 @@ def catalogue_of(
 ) -> Catalogue:
     """A catalogue of new items, one each, by the same rules: the columns of another one, and new ones."""
     kinds = _kinds(said, like, kinds_of_new)
-    columns = {
-        name: [
-            None if _unfit(name, metadata.get(name), kinds.get(name)) else metadata.get(name)
-            for metadata in said
-        ]
-        for name in kinds
-    }
+    columns = dict[str, list[Any]]()
+    for name, kind in kinds.items():
+        values = [metadata.get(name) for metadata in said]
+        fitting = zip(values, _fits(values, kind), strict=True)
+        columns[name] = [value if fits else None for value, fits in fitting]
     return Catalogue.from_columns(len(said), columns, kinds)
 
 
@@ -78,6 +78,15 @@ def _kinds(
             if name not in kinds and not is_missing(value):
                 kinds[name] = of_new.get(name) or infer_kind([value])
     return kinds
+
+
+def _fits(values: Sequence[Any], kind: str) -> list[bool]:
+    """Which values can stand in a column of a kind. Mostly all can: they are tried together first."""
+    try:
+        KINDS[kind].build(values)
+    except (ValueError, TypeError, OverflowError, DataError):
+        return [all(_fits([value], kind)) for value in values] if len(values) > 1 else [False]
+    return [True] * len(values)
 
 
 def _unfit(name: str, value: Any, kind: str | None) -> str | None:
