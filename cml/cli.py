@@ -21,6 +21,7 @@ COMMANDS = {
     "recommend": ("cml.commands.recommend", "Recommend items for a user, with distances and reasons."),
     "similar": ("cml.commands.similar", "List the items nearest to an item."),
     "retrain": ("cml.commands.retrain", "Train again on fresh data and publish if it is not worse."),
+    "history": ("cml.commands.history", "Show what became of every retraining, as a table and a picture."),
     "export": ("cml.commands.export", "Write vectors or recommendations as Parquet."),
     "events": ("cml.commands.events", "Back the event store up, and fill one from a backup."),
     "serve": ("cml.commands.serve", "Answer recommendations over HTTP."),
@@ -35,6 +36,7 @@ EXTRA_OF_MODULE = {
     "threadpoolctl": "train",
     "tqdm": "train",
     "psycopg": "postgres",
+    "matplotlib": "plot",
 }
 
 
