@@ -18,6 +18,7 @@ from cml.errors import DataError, QueryError
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 _DAY_SECONDS = 86400.0
+_LARGEST_INTEGER = 2**53  # up to which a float is exact; larger ones would not fit into JSON's usual 64 bits
 
 
 class Column(Protocol):
@@ -169,7 +170,7 @@ class NumberColumn:
         number = float(self.values[row])
         if not np.isfinite(number):
             return None
-        return int(number) if number.is_integer() else number
+        return int(number) if number.is_integer() and abs(number) <= _LARGEST_INTEGER else number
 
     def matching(self, condition: Any) -> NDArray[np.bool_]:
         mask = np.ones(len(self.values), dtype=bool)

@@ -60,9 +60,11 @@ class Selection:
         self, stock: Stock, point: NDArray[np.float32]
     ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
         """The selected items among the added ones, ascending: (rows, squared distances from a point)."""
-        rows = stock.added_rows
-        rows = rows[self.keeps(rows)]
-        return rows, squared_distances(point, stock.vectors(rows))
+        rows, vectors = stock.added_rows, stock.added_vectors
+        kept = self.keeps(rows)
+        if not kept.all():
+            rows, vectors = rows[kept], vectors[kept]
+        return rows, squared_distances(point, vectors)
 
     def _nearest_own(
         self, index: ItemIndex, point: NDArray[np.float32], n: int

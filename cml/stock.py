@@ -148,6 +148,11 @@ class Stock:
         """Rows of the added items that have a place, ascending."""
         return _NO_ROWS if self.added is None else np.arange(self.n_own, self.n_placed)
 
+    @property
+    def added_vectors(self) -> NDArray[np.float32]:
+        """(len(added_rows), dim): where they are."""
+        return self.artifact.item_vectors[:0] if self.added is None else self.added.vectors
+
     @cached_property
     def columns(self) -> dict[str, str]:
         """Metadata columns and their kinds."""

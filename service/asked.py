@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 
 def _storable(value: str) -> str:
@@ -14,6 +15,29 @@ def _storable(value: str) -> str:
     return value
 
 
+def _described(value: Any) -> Any:
+    """A value that says something about an item. Integers beyond 64 bits become floats, as JSON's readers have them."""
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return [_storable(part) for part in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        number = value if abs(value) < 2**63 else _finite(value)
+        if math.isfinite(number):
+            return number
+    raise ValueError("must be a finite number, a text, a list of texts, true, false or null")
+
+
+def _finite(value: float) -> float:
+    """As a float; infinity for what none can hold."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 Id = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
 Moment = Annotated[
     str,
@@ -21,14 +45,21 @@ Moment = Annotated[
         max_length=40, description="`now`, ISO 8601 or seconds since 1970", examples=["2026-07-01T00:00:00Z"]
     ),
 ]
-MetadataValue = (
-    Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-    | Annotated[float, Field(allow_inf_nan=False)]
-    | Annotated[str, AfterValidator(_storable)]
-    | bool
-    | list[Annotated[str, AfterValidator(_storable)]]
-    | None
-)
+MetadataValue = Annotated[
+    Any,
+    AfterValidator(_described),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number"},
+                {"type": "string"},
+                {"type": "boolean"},
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Where = Annotated[
     dict[str, Any],

@@ -137,6 +137,11 @@ def test_without_a_feature_that_the_version_knows_it_has_no_place(client, metada
         ('{"features": {"year": 1' + "0" * 400 + "}}", "features.year"),
         ('{"metadata": {"title": "\\ud800"}}', "body"),
         ('{"metadata": {"ti\\u0000tle": "a"}}', "metadata.ti"),
+        (
+            '{"metadata": {"genres": [1, 2]}}',
+            "metadata.genres: Value error, must be a finite number, a text,",
+        ),
+        ('{"metadata": {"year": NaN}}', "metadata.year: Value error, must be a finite number"),
         ('{"features": [1.5]}', "features"),
         ('{"features": {"year": {"min": 3}}}', "features.year"),
     ],
@@ -148,6 +153,17 @@ def test_values_that_make_no_sense_are_refused_by_name(client, body, place):
     else:
         assert place in refused(answer, 422, "invalid-request")
     assert client.get("/v1/items/new").status_code == 404
+
+
+def test_numbers_beyond_64_bits_break_nobody_elses_list(client):
+    for item_id, number in (("new", "1" + "0" * 20), ("i1", "-1" + "0" * 30), ("new2", "1e300")):
+        body = f'{{"metadata": {{"genres": ["Horror"], "year": {number}, "pages": {number}}}}}'
+        answer = client.put(f"/v1/items/{item_id}", content=body)
+        assert answer.status_code == 200, answer.text
+    client.post("/v1/admin/reload")
+    assert recommended(client, "ann", k=3) == ["new", "new2", "i1"]
+    assert client.get("/v1/items/new").json()["metadata"]["pages"] == 1e20
+    assert ids(client.get("/v1/lists/recent", params={"k": 2})) == ["new2", "new"]
 
 
 def test_a_listing_does_not_repeat_items_though_others_arrive(client):
