@@ -228,3 +228,11 @@ def test_a_masked_snapshot_goes_without_the_garbage_collector(tmp_path: Path) ->
         assert [one() for one in gone] == [None, None]
     finally:
         gc.enable()
+
+
+def test_somebody_who_likes_nearly_everything_and_more_added_items_than_are_left(tmp_path: Path) -> None:
+    few = with_added(small_models.snapshot(tmp_path, n_items=12), new_items(5))
+    own = [Signal(f"film-{row:03d}") for row in range(11)]
+    found = recommend_session(few, [*own, *(Signal(f"new-{at}") for at in range(5))], k=5)
+    assert [item.item_id for item in found.items] == ["film-011"]
+    assert np.isfinite(found.values).all()
