@@ -139,6 +139,7 @@ class FeatureConfig(Section):
     """What places items by their features, and how strongly that draws the vectors of items [CML-3]."""
 
     columns: Names = ()  # of the item table: `genres`, or with its kind `year:numeric`; (): no features
+    matrices: Names = ()  # more features from files: `NAME=FILE.npz`, see `cml.data.matrices`
     weight: NonNegativeFloat = 1.0  # in likes: an item with fewer leans on its features
     weight_schedule: Literal["constant", "linear"] = "constant"  # of the weight, over the epochs allowed
     hidden: tuple[PositiveInt, ...] = ()  # widths of the extractor's hidden layers; (): a linear map

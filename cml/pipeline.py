@@ -18,6 +18,7 @@ from cml.catalogue import Catalogue
 from cml.config import RunConfig
 from cml.content import Content
 from cml.data.dataset import Dataset
+from cml.data.matrices import read_matrices
 from cml.durable import replace_file
 from cml.errors import ConfigError, TrainingError
 from cml.evaluation.evaluate import HeldOut, evaluate
@@ -169,14 +170,16 @@ def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Valida
 
 def features_of(data: Dataset, config: RunConfig, catalogue: ReadCatalogue | None) -> ItemFeatures | None:
     """The features of a data set's items; None where the configuration names none. Raises ConfigError, DataError."""
-    if not config.features.columns:
+    settings = config.features
+    if not (settings.columns or settings.matrices):
         return None
-    if catalogue is None:
+    if catalogue is None and settings.columns:
         raise ConfigError(
             f"features.columns = {list(config.features.columns)}: columns of an item table, and there is none; "
             "give one with --items, or leave the features out"
         )
-    return ItemFeatures.of(catalogue(data.items), config.features)
+    known = catalogue(data.items) if catalogue else Catalogue.empty(len(data.items))
+    return ItemFeatures.of(known, settings, read_matrices(settings.matrices, data.items))
 
 
 def content(

@@ -30,6 +30,18 @@ def _described(value: Any) -> Any:
     raise ValueError("must be a finite number, a text, a list of texts, true, false or null")
 
 
+def _featured(value: Any) -> Any:
+    """The same, or a list of finite numbers: an item's row of a feature matrix."""
+    if not isinstance(value, list) or not value or isinstance(value[0], str):
+        return _described(value)
+    if any(isinstance(part, bool) or not isinstance(part, int | float) for part in value):
+        raise ValueError("must be a list of texts or a list of numbers")
+    row = [_finite(part) for part in value]
+    if not all(map(math.isfinite, row)):
+        raise ValueError("must be a list of finite numbers")
+    return row
+
+
 def _finite(value: float) -> float:
     """As a float; infinity for what none can hold."""
     try:
@@ -45,20 +57,18 @@ Moment = Annotated[
         max_length=40, description="`now`, ISO 8601 or seconds since 1970", examples=["2026-07-01T00:00:00Z"]
     ),
 ]
-MetadataValue = Annotated[
+_DESCRIBED: list[dict[str, Any]] = [
+    {"type": "number"},
+    {"type": "string"},
+    {"type": "boolean"},
+    {"type": "array", "items": {"type": "string"}},
+    {"type": "null"},
+]
+MetadataValue = Annotated[Any, AfterValidator(_described), WithJsonSchema({"anyOf": _DESCRIBED})]
+FeatureValue = Annotated[
     Any,
-    AfterValidator(_described),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number"},
-                {"type": "string"},
-                {"type": "boolean"},
-                {"type": "array", "items": {"type": "string"}},
-                {"type": "null"},
-            ]
-        }
-    ),
+    AfterValidator(_featured),
+    WithJsonSchema({"anyOf": [*_DESCRIBED, {"type": "array", "items": {"type": "number"}}]}),
 ]
 Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Where = Annotated[
@@ -183,9 +193,8 @@ class EventsRequest(Asked):
     events: Annotated[list[EventIn], Field(min_length=1)]
 
 
-Described = dict[
-    Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)], MetadataValue
-]
+ColumnName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
+Described = dict[ColumnName, MetadataValue]
 
 
 class ItemUpdate(Asked):
@@ -211,7 +220,7 @@ class ItemUpdate(Asked):
         ),
     ] = None
     features: Annotated[
-        Described | None,
+        dict[ColumnName, FeatureValue] | None,
         Field(description="More features of a new item, which are not shown; they go before metadata."),
     ] = None
 

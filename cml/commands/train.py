@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 from tqdm import tqdm
 
 from cml.commands.common import json_option, print_json
@@ -18,6 +19,7 @@ from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
 from cml.data.dataset import Dataset
 from cml.data.items import read_items
+from cml.data.matrices import absolute
 from cml.data.reading import read_interactions, read_together
 from cml.data.split import split
 from cml.pipeline import ReadCatalogue, TrainedRun, train
@@ -39,6 +41,13 @@ FILE = click.Path(path_type=Path)
     metavar="COLUMNS",
     help="Columns of the item table that place items without interactions, and help to place the others: "
     "genres,year:numeric.  [sets features.columns]",
+)
+@click.option(
+    "--feature-matrix",
+    "matrices",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="One more feature: rows of numbers in an NPZ file with item ids; repeatable.  [sets features.matrices]",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run directory.")
 @click.option("--refit", is_flag=True, help="Then learn from training and validation pairs together.")
@@ -64,6 +73,7 @@ def command(
     items: Path | None,
     item_kinds: Mapping[str, str],
     features: str | None,
+    matrices: tuple[str, ...],
     out: Path,
     refit: bool,
     config_file: Path | None,
@@ -93,7 +103,9 @@ def command(
         raise click.UsageError("--auto chooses on validation data: give --valid FILE or --hold-out")
     if auto is not None and resume:
         raise click.UsageError("--auto keeps no checkpoint: leave out --resume")
-    named = (f"features.columns={features}",) if features is not None else ()
+    named = [f"features.columns={features}"] if features is not None else []
+    if matrices:
+        named.append(f"features.matrices={orjson.dumps(list(map(absolute, matrices))).decode()}")
     config = load_config(config_file, (*overrides, *named), seed=seed, threads=threads)
     config = config.model_copy(update={"data": reading.applied_to(config.data)})
     data, held_out, everything = _data(train_files, valid, hold_out, refit, config, reading.strict)

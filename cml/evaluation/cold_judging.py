@@ -11,11 +11,13 @@ from scipy.sparse import csr_array
 from cml.artifact import Artifact
 from cml.catalogue import Catalogue
 from cml.data.items import read_items
+from cml.data.matrices import read_matrices
 from cml.data.reading import Reading
 from cml.errors import DataError
 from cml.evaluation.cold_start import ColdReport, judge_cold, place, tfidf_rows
 from cml.evaluation.held_out import HeldOut
 from cml.evaluation.judging import liked_pairs, seen_pairs
+from cml.features.matrix import with_matrices
 from cml.item_columns import TagColumn
 
 
@@ -49,7 +51,11 @@ def judge_cold_items(
         raise DataError(f"{table}: no item that the model knows has a tag; check the ids and --item-kind")
     vectors = np.asarray(model.item_vectors)
     if model.placer is not None:
-        strangers = model.placer.place([catalogue.record(row) for row in range(known, len(items))]).vectors
+        named = model.config.get("features", {}).get("matrices", ())
+        records = with_matrices(
+            [catalogue.record(row) for row in range(len(items))], read_matrices(named, items)
+        )
+        strangers = model.placer.place(records[known:]).vectors
     else:
         strangers = place(rows, np.arange(known), vectors)[known:]
     places = np.vstack([vectors, strangers])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array as buffer
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 
 from cml.conditions import seconds_since_1970
 from cml.errors import ArtifactError, DataError
-from cml.features.schema import Feature, FeatureSchema
+from cml.features.matrix import row_of, width_of
+from cml.features.schema import MATRIX, Feature, FeatureSchema
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 Item = Mapping[str, object]
@@ -56,10 +58,12 @@ class FittedFeature:
 
     feature: Feature
     terms: Vocabulary
-    weights: NDArray[np.float64]  # (terms,), for a number (mean, scale)
+    weights: NDArray[np.float64]  # (terms,), for a number (mean, scale), for a matrix a one a column
 
     def __post_init__(self) -> None:
         expected = 2 if self.feature.kind == "numeric" else len(self.terms)
+        if self.feature.kind == MATRIX:
+            expected = max(self.weights.size, 1)
         if self.weights.shape != (expected,):
             raise ArtifactError(
                 f"feature {self.feature.column!r} has weights of shape {self.weights.shape}, not ({expected},); "
@@ -68,7 +72,7 @@ class FittedFeature:
 
     @property
     def width(self) -> int:
-        return 1 if self.feature.kind == "numeric" else len(self.terms)
+        return 1 if self.feature.kind == "numeric" else len(self.weights)
 
 
 class FeatureEncoder:
@@ -86,7 +90,7 @@ class FeatureEncoder:
         """Learn vocabularies, inverse document frequencies, means and scales from items.
 
         max_terms: of each feature; beyond it those in the fewest items are left out. Raises DataError for a
-        feature without any value and for a number that is none.
+        feature without any value, for a number that is none and for a matrix row of another width.
         """
         return cls([_fit(feature, items, max_terms) for feature in schema.features])
 
@@ -115,12 +119,20 @@ class FeatureEncoder:
         return flat
 
     def encode(self, items: Iterable[Item]) -> SparseRows:
-        """One row an item, in their order. Raises DataError for a number that is none."""
-        ends, indices, values = [0], list[int](), list[float]()
+        """One row an item, in their order. Raises DataError as `fit` does."""
+        ends, indices, values = [0], buffer("q"), buffer("f")  # not lists: a matrix may have 10^8 cells
         for item in items:
-            for column, value in self._cells(item):
-                indices.append(column)
-                values.append(value)
+            start = 0
+            for fitted in self.fitted:
+                if fitted.feature.kind == MATRIX:
+                    columns, cells = row_of(fitted.feature.column, item, fitted.width)
+                    indices.frombytes((columns + start).tobytes())
+                    values.frombytes(cells.tobytes())
+                else:
+                    for column, value in _values(fitted, item):
+                        indices.append(start + column)
+                        values.append(value)
+                start += fitted.width
             ends.append(len(indices))
         return SparseRows(
             np.array(ends, np.int64),
@@ -128,13 +140,6 @@ class FeatureEncoder:
             np.array(values, np.float32),
             self.n_columns,
         )
-
-    def _cells(self, item: Item) -> list[tuple[int, float]]:
-        cells, start = list[tuple[int, float]](), 0
-        for fitted in self.fitted:
-            cells += [(start + column, value) for column, value in _values(fitted, item)]
-            start += fitted.width
-        return cells
 
 
 def _fit(feature: Feature, items: Sequence[Item], max_terms: int) -> FittedFeature:
@@ -144,6 +149,11 @@ def _fit(feature: Feature, items: Sequence[Item], max_terms: int) -> FittedFeatu
             raise _without_values(feature)
         scale = float(np.std(numbers)) or 1.0
         return FittedFeature(feature, Vocabulary(()), np.array([np.mean(numbers), scale]))
+    if feature.kind == MATRIX:
+        width = next(filter(None, (width_of(feature.column, item) for item in items)), None)
+        if width is None:
+            raise _without_values(feature)
+        return FittedFeature(feature, Vocabulary(()), np.ones(width))
     frequencies = Counter(term for item in items for term in set(_terms(feature, item)))
     if not frequencies:
         raise _without_values(feature)

@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from cml.errors import ConfigError
 
-FeatureKind = Literal["categorical", "multi", "numeric", "text"]
+FeatureKind = Literal["categorical", "multi", "numeric", "text", "matrix"]
+MATRIX: FeatureKind = "matrix"  # from a file of its own, not from the item table
 KINDS: tuple[str, ...] = get_args(FeatureKind)
 OF_COLUMN: dict[str, FeatureKind] = {"tags": "multi", "number": "numeric", "date": "numeric", "text": "text"}
 
@@ -44,13 +45,21 @@ class FeatureSchema:
             raise ConfigError(f"feature {repeated[0]!r} is declared twice; keep one of the two")
 
     @classmethod
-    def parse(cls, words: Iterable[str], columns: Mapping[str, str]) -> FeatureSchema:
-        """The schema that words such as `genres` or `year:numeric` declare.
+    def parse(
+        cls, words: Iterable[str], columns: Mapping[str, str], matrices: Iterable[str] = ()
+    ) -> FeatureSchema:
+        """The schema that words such as `genres` or `year:numeric` declare, then the named matrices.
 
         columns: the item table's columns with the kind in which each was read, which decides where a word does
-        not. Raises ConfigError for a column that is not there and for an unknown kind.
+        not. Raises ConfigError for a column that is not there, for an unknown kind, and for a matrix that is
+        called like a column.
         """
-        return cls(tuple(_parsed(word, columns) for word in words))
+        names = tuple(matrices)
+        if taken := [name for name in names if name in columns]:
+            raise ConfigError(
+                f"feature matrix {taken[0]!r}: the item table has a column of that name; call the matrix otherwise"
+            )
+        return cls((*(_parsed(word, columns) for word in words), *(Feature(name, MATRIX) for name in names)))
 
 
 def _parsed(word: str, columns: Mapping[str, str]) -> Feature:
@@ -60,5 +69,10 @@ def _parsed(word: str, columns: Mapping[str, str]) -> Feature:
     if column not in columns:
         raise ConfigError(
             f"feature {word!r}: the item table has no column {column!r}, only {', '.join(columns) or 'ids'}"
+        )
+    if kind == MATRIX:
+        raise ConfigError(
+            f"feature {word!r}: a matrix is no column of the item table; give its file as "
+            f'features.matrices = ["NAME=FILE"]'
         )
     return Feature(column, kind if separator else OF_COLUMN[columns[column]])  # type: ignore[arg-type]

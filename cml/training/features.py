@@ -7,8 +7,10 @@ fitted to and of nothing else, so a checkpoint need not hold one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -20,12 +22,14 @@ from cml.catalogue import Catalogue
 from cml.config import FeatureConfig
 from cml.features.encoding import FeatureEncoder, SparseRows
 from cml.features.extractor import Extractor, Layer
+from cml.features.matrix import with_matrices
 from cml.features.placing import ItemPlacer
 from cml.features.schema import FeatureSchema
 from cml.training.perceptron import fit_perceptron
 from cml.training.ridge import ridge
 
 Array = NDArray[np.float32]
+NONE: Mapping[str, Sequence[object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +41,16 @@ class ItemFeatures:
     settings: FeatureConfig
 
     @classmethod
-    def of(cls, catalogue: Catalogue, settings: FeatureConfig) -> ItemFeatures:
-        """Encode the columns that the settings name. Raises ConfigError, DataError."""
+    def of(
+        cls, catalogue: Catalogue, settings: FeatureConfig, matrices: Mapping[str, Sequence[object]] = NONE
+    ) -> ItemFeatures:
+        """Encode the columns that the settings name, and matrices by name with a row or None for each item.
+
+        Raises ConfigError, DataError.
+        """
         kinds = {name: column.kind for name, column in catalogue.columns.items()}
-        schema = FeatureSchema.parse(settings.columns, kinds)
-        items = [catalogue.record(row) for row in range(catalogue.n_items)]
+        schema = FeatureSchema.parse(settings.columns, kinds, matrices)
+        items = with_matrices([catalogue.record(row) for row in range(catalogue.n_items)], matrices)
         encoder = FeatureEncoder.fit(schema, items, max_terms=settings.max_terms)
         return cls(encoder, encoder.encode(items), settings)
 

@@ -56,3 +56,20 @@ def test_features_without_a_table_and_columns_that_are_not_there_are_refused(fil
     assert "give one with --items" in str(without.exception)
     wrong = train(files, tmp_path / "two", "--items", str(files["items"]), "--features", "genre,year")
     assert "no column 'genre', only genres, year" in str(wrong.exception)
+
+
+def test_rows_from_a_file_place_items_without_any_table(files, tmp_path) -> None:
+    ids = [f"i{row}" for row in range(24)]
+    rows = np.array([[1 + row, -1] if row % 2 else [-1, 1 + row] for row in range(24)], np.float32)
+    np.savez(tmp_path / "rows.npz", ids=ids, matrix=rows)
+    result = train(files, tmp_path / "run", "--feature-matrix", f"taste={tmp_path / 'rows.npz'}")
+    assert result.exit_code == 0, result.output
+    model = load(tmp_path / "run" / "artifact")
+    assert model.config["features"]["matrices"] == [f"taste={tmp_path / 'rows.npz'}"]
+    assert model.placer is not None
+    places = model.placer.place([{"taste": [-0.1, 3.0]}, {"taste": [3.0, -0.1]}, {}])
+    assert places.known.tolist() == [True, True, False]
+    users = np.asarray(model.user_vectors)
+    parity = np.array([int(user[1:]) % 2 for user in model.users])
+    nearest = ((users[:, None, :] - places.vectors[:2]) ** 2).sum(2).argmin(1)
+    assert (nearest == parity).mean() > 0.95

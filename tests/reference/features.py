@@ -17,3 +17,12 @@ def ridge(rows, targets, penalty):
     """The normal equations, solved."""
     gram = rows.T @ rows + penalty * np.eye(rows.shape[1])
     return np.linalg.solve(gram, rows.T @ targets)
+
+
+def unit_rows(rows):
+    """Each row divided by its length; a row of zeros stays."""
+    scaled = []
+    for row in rows:
+        length = sum(value * value for value in row) ** 0.5
+        scaled.append([value / length if length else 0.0 for value in row])
+    return np.array(scaled)
