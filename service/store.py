@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from threading import Lock
 
-from cml.errors import CmlError
+from cml.errors import CmlError, RegistryError
 from cml.events.values import ItemState
 from cml.registry import Registry
 from cml.snapshot import Snapshot
@@ -74,6 +74,11 @@ class SnapshotStore:
                     self._hold(name, held, items or {}, edits)
                     if candidate != held and candidate is not None:  # only now: it must not keep `name` away
                         self._hold(name, candidate, items or {}, edits)
+                elif before is not None:
+                    raise RegistryError(
+                        f"{self._registry.root}: the registry cannot be reached, or its CURRENT is gone; check what "
+                        "is mounted there"
+                    )
                 self._succeeded()
             except CmlError as error:
                 self._failed(error)

@@ -52,6 +52,40 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+class SameFile:
+    """Notices when SQLite's file is gone or another one took its place.
+
+    A process that holds the old file open would write into what no name leads to any more, and SQLite with a
+    write-ahead log does not notice: the event would be acknowledged and lost.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        path = engine.url.database or ""
+        named_by_uri = path.startswith("file:")
+        self._path = None if engine.dialect.name != SQLITE or named_by_uri else Path(path).absolute()
+        self._opened: tuple[int, int] | None = None
+
+    def remember(self) -> None:
+        """The file that is there now is the one. Call it when it was opened."""
+        self._opened = self._found()
+
+    def require(self) -> None:
+        """Raises OSError unless the file is the one that was opened. Costs a stat."""
+        if self._found() != self._opened:
+            raise OSError(
+                f"{self._path} is gone, or another file took its place; put the file back, or restart what uses it"
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return found.st_dev, found.st_ino
+
+
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)

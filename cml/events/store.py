@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cml.errors import EventStoreError
 from cml.events import schema
-from cml.events.database import POSTGRES, SQLITE, open_engine
+from cml.events.database import POSTGRES, SQLITE, SameFile, open_engine
 from cml.events.lookout import Lookout, lookout
 from cml.events.values import MOMENT, Changes, Event, Experiment, ItemState, Marks, user_digest
 
@@ -45,6 +45,7 @@ class EventStore:
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lookout = lookout(self._reader)
         self._migrated = False
+        self._file = SameFile(self._engine)
         try:
             self._migrate()
         except EventStoreError as error:
@@ -286,6 +287,7 @@ class EventStore:
     def _migrate(self) -> None:
         with self._written(patient=True) as connection:
             schema.migrate(connection)
+        self._file.remember()
         self._migrated = True
 
     @contextmanager
@@ -299,12 +301,16 @@ class EventStore:
     @contextmanager
     def _written(self, *, patient: bool = False) -> Iterator[Connection]:
         try:
+            if self._migrated:
+                self._file.require()  # before a connection to a file that is gone would make an empty one
             with self._engine.begin() as connection:
                 if patient and not self._is_sqlite:
                     connection.execute(text("SET LOCAL statement_timeout = 0"))
                 if not self._is_sqlite:
                     connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
                 yield connection
+                if self._migrated:
+                    self._file.require()  # what is committed can be found again
         except self._failures as error:
             raise _failed("written", error) from error
 
@@ -313,6 +319,7 @@ class EventStore:
         if not self._migrated:
             self._migrate()
         try:
+            self._file.require()
             with self._reader.connect() as connection:
                 yield connection
         except self._failures as error:
@@ -323,6 +330,7 @@ class EventStore:
         if not self._migrated:
             self._migrate()
         try:
+            self._file.require()
             yield ask or self._lookout
         except self._failures as error:
             raise _failed("read", error) from error

@@ -59,6 +59,20 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_answering(serve, mod
     assert "cml_reload_failing 0.0" in client.get("/metrics").text
 
 
+def test_a_registry_that_is_gone_leaves_the_version_in_use_answering_and_is_told(serve, tmp_path):
+    models = tmp_path / "registry"
+    first = publish(models)
+    client = serve(models=models, events=f"sqlite:///{tmp_path / 'events.db'}")
+    models.rename(tmp_path / "away")
+    assert "cannot be reached" in client.post("/v1/admin/reload").json()["failure"]
+    assert client.get("/v1/users/ann/recommendations").json()["model_version"] == first
+    assert str(models) in client.get("/readyz").text
+    assert "cml_reload_failing 1.0" in client.get("/metrics").text
+    (tmp_path / "away").rename(models)
+    assert client.post("/v1/admin/reload").json()["failure"] is None
+    assert "cml_reload_failing 0.0" in client.get("/metrics").text
+
+
 def test_without_a_model_the_service_is_alive_but_not_ready_and_picks_the_first_one_up(serve, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
