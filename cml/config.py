@@ -59,6 +59,14 @@ def _listed(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
+def _none_by_name(value: Any) -> Any:
+    """`none` of a command line, which is read as None everywhere, as the name that it is here."""
+    return "none" if value is None else value
+
+
+AlignmentName = Annotated[Literal["wdgrl", "coral", "none"], BeforeValidator(_none_by_name)]
+
+
 class Section(BaseModel):
     """Base of all sections: immutable, strict about unknown keys, and without infinity, which JSON cannot hold."""
 
@@ -148,6 +156,12 @@ class FeatureConfig(Section):
     passes: PositiveInt = 10  # over the items whenever hidden layers are fitted
     extractor_rate: PositiveFloat = 0.003  # learning rate of hidden layers
     max_terms: PositiveInt = 50_000  # of a column; those in the most items are kept
+    alignment: AlignmentName = "wdgrl"  # with a target catalogue; none: source only
+    alignment_weight: NonNegativeFloat = 1.0
+    critic_steps: PositiveInt = 5  # of WDGRL, before each step of the extractor
+    adaptation_steps: PositiveInt = 300
+    keep: NonNegativeFloat = 3.0  # what it costs to change how the target's items lie to each other
+    taste: NonNegativeFloat = 1.0  # with a target catalogue: share of users' tf-idf profiles in source places
 
 
 class PublishConfig(Section):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cml.adapted import Adapted, adapted
 from cml.artifact import write
 from cml.catalogue import Catalogue
 from cml.config import RunConfig
@@ -23,8 +24,9 @@ from cml.durable import replace_file
 from cml.errors import ConfigError, TrainingError
 from cml.evaluation.evaluate import HeldOut, evaluate
 from cml.evaluation.metrics import METRICS
+from cml.features.placing import ItemPlacer
 from cml.training.checkpoint import Checkpoint
-from cml.training.features import ItemFeatures
+from cml.training.features import ItemFeatures, records
 from cml.training.history import Epoch, as_csv
 from cml.training.profiling import OFF, WRITING, Profile
 from cml.training.rules import resolved
@@ -38,6 +40,7 @@ ARTIFACT = "artifact"
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.csv"
 TRIALS = "trials.csv"
+ADAPTATION = "adaptation.json"
 VALIDATION_USERS = 10_000  # ranked for after each epoch; more are sampled, evenly over the rows
 VALIDATION_KS = (10, 20, 50)
 
@@ -52,6 +55,7 @@ class TrainedRun:
     config: RunConfig  # with what was left to the data decided
     fit: Fit  # with the choice of the epoch; after a refit, still the run that chose it
     seconds: float
+    adapted: Adapted | None = None  # where there was a target catalogue
 
 
 def train(
@@ -62,6 +66,7 @@ def train(
     valid: Dataset | None = None,
     refit_on: Dataset | None = None,
     catalogue: ReadCatalogue | None = None,
+    target: ReadCatalogue | None = None,
     start: Space | None = None,
     listen: Callable[[Epoch], None] = lambda _: None,
     resume: bool = False,
@@ -72,10 +77,12 @@ def train(
     """Fit, choose the epoch on `valid`, refit on `refit_on` if given, and write RUN/artifact and RUN/history.csv.
 
     refit_on: training and validation pairs together; the model that is written then comes from as many epochs
-    on all of them as were best on `valid`. catalogue: item metadata for a vocabulary. resume: go on from the
-    checkpoint that an interrupted run left. auto: the time in which to choose settings that are not given, on
-    `valid` as well; trials are written to RUN/trials.csv and `tell` hears of each. profile: told where the time
-    goes. Raises ConfigError, TrainingError, ArtifactError.
+    on all of them as were best on `valid`. catalogue: item metadata for a vocabulary. target: the metadata of
+    another catalogue's items, those of the vocabulary left out; the placer is adapted to them, and
+    RUN/adaptation.json says what came of it. resume: go on from the checkpoint that an interrupted run left.
+    auto: the time in which to choose settings that are not given, on `valid` as well; trials are written to
+    RUN/trials.csv and `tell` hears of each. profile: told where the time goes. Raises ConfigError, DataError,
+    TrainingError, ArtifactError.
     """
     started = time.perf_counter()
     _require_validation(valid, refit=refit_on is not None, auto=auto is not None)
@@ -86,7 +93,8 @@ def train(
         torch.set_num_threads(config.threads)
     config = resolved(config, train_data.n_users, train_data.n_items, int(train_data.liked.sum()))
     run.mkdir(parents=True, exist_ok=True)
-    features = features_of(train_data, config, catalogue)
+    others = target(train_data.items) if target else None
+    features = features_of(train_data, config, catalogue, others)
     checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config, features))
     if not resume:
         checkpoint.remove()
@@ -112,18 +120,24 @@ def train(
     config = changed(config, "model.regularization", chosen.regularization)
     final, learned_from = chosen, train_data
     if refit_on is not None:
-        features = features_of(refit_on, config, catalogue)
+        others = target(refit_on.items) if target else None
+        features = features_of(refit_on, config, catalogue, others)
         final = fit(
             refit_on, config, epochs=chosen.best_epoch, listen=listen, profile=profile, features=features
         )
         learned_from = refit_on
+    found = _adapted(learned_from, final.space, config, features, others)
     with profile.stage(WRITING):
-        made = content(learned_from, final.space, config, chosen.metrics, catalogue, features)
+        placer = found.placer if found else None
+        made = content(learned_from, final.space, config, chosen.metrics, catalogue, features, placer)
         write(made, run / ARTIFACT)
+    (run / ADAPTATION).unlink(missing_ok=True)
+    if found:
+        replace_file(run / ADAPTATION, json.dumps(found.as_dict(), indent=1).encode())
     replace_file(run / HISTORY, as_csv(chosen.history).encode())
     if chosen.stopped != "interrupted":
         checkpoint.remove()
-    return TrainedRun(run, config, chosen, time.perf_counter() - started)
+    return TrainedRun(run, config, chosen, time.perf_counter() - started, found)
 
 
 def _require_validation(valid: Dataset | None, *, refit: bool, auto: bool) -> None:
@@ -168,9 +182,19 @@ def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Valida
     return validate
 
 
-def features_of(data: Dataset, config: RunConfig, catalogue: ReadCatalogue | None) -> ItemFeatures | None:
-    """The features of a data set's items; None where the configuration names none. Raises ConfigError, DataError."""
+def features_of(
+    data: Dataset, config: RunConfig, catalogue: ReadCatalogue | None, others: Catalogue | None = None
+) -> ItemFeatures | None:
+    """The features of a data set's items; None where the configuration names none. Raises ConfigError, DataError.
+
+    others: a target catalogue, whose terms are learned as well.
+    """
     settings = config.features
+    if others is not None and (settings.matrices or not settings.columns):
+        raise ConfigError(
+            "a target catalogue is placed by columns of its item table alone; name them with --features, and leave "
+            "feature matrices out"
+        )
     if not (settings.columns or settings.matrices):
         return None
     if catalogue is None and settings.columns:
@@ -179,7 +203,19 @@ def features_of(data: Dataset, config: RunConfig, catalogue: ReadCatalogue | Non
             "give one with --items, or leave the features out"
         )
     known = catalogue(data.items) if catalogue else Catalogue.empty(len(data.items))
-    return ItemFeatures.of(known, settings, read_matrices(settings.matrices, data.items))
+    return ItemFeatures.of(known, settings, read_matrices(settings.matrices, data.items), others)
+
+
+def _adapted(
+    data: Dataset,
+    space: Space,
+    config: RunConfig,
+    features: ItemFeatures | None,
+    others: Catalogue | None,
+) -> Adapted | None:
+    if features is None or others is None:
+        return None
+    return adapted(features, space, data.positives(), features.encoder.encode(records(others)), config)
 
 
 def content(
@@ -189,11 +225,15 @@ def content(
     metrics: Mapping[str, float],
     catalogue: ReadCatalogue | None = None,
     features: ItemFeatures | None = None,
+    placer: ItemPlacer | None = None,
 ) -> Content:
     """What a version publishes of a trained space and the data that it was trained on.
 
-    features: of the items of `data`, by which the version will place new items.
+    features: of the items of `data`, by which the version will place new items. placer: what does that, if it is
+    not to be fitted to the space alone.
     """
+    if placer is None and features is not None:
+        placer = features.placer(space.items.numpy(), space.radius)
     return Content.from_pairs(
         users=data.users,
         items=data.items,
@@ -207,7 +247,7 @@ def content(
         metrics=dict(metrics),
         data=_description(data),
         catalogue=catalogue(data.items) if catalogue else None,
-        placer=features.placer(space.items.numpy(), space.radius) if features else None,
+        placer=placer,
     )
 
 

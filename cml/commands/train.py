@@ -12,19 +12,21 @@ import click
 import orjson
 from tqdm import tqdm
 
+from cml.catalogue import Catalogue
 from cml.commands.common import json_option, print_json
 from cml.commands.duration import Duration
 from cml.commands.options import ReadingFlags, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
 from cml.data.dataset import Dataset
-from cml.data.items import read_items
+from cml.data.items import read_items, read_others
 from cml.data.matrices import absolute
 from cml.data.reading import read_interactions, read_together
 from cml.data.split import split
 from cml.pipeline import ReadCatalogue, TrainedRun, train
 from cml.training.profiling import OFF, Timer
 from cml.training.tuning import Budget, Trial
+from cml.vocabulary import Vocabulary
 
 FILE = click.Path(path_type=Path)
 
@@ -48,6 +50,13 @@ FILE = click.Path(path_type=Path)
     multiple=True,
     metavar="NAME=FILE",
     help="One more feature: rows of numbers in an NPZ file with item ids; repeatable.  [sets features.matrices]",
+)
+@click.option(
+    "--adapt",
+    "target",
+    type=FILE,
+    metavar="TARGET_ITEMS",
+    help="Item table of another catalogue, without interactions, that --features shall place as well.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run directory.")
 @click.option("--refit", is_flag=True, help="Then learn from training and validation pairs together.")
@@ -74,6 +83,7 @@ def command(
     item_kinds: Mapping[str, str],
     features: str | None,
     matrices: tuple[str, ...],
+    target: Path | None,
     out: Path,
     refit: bool,
     config_file: Path | None,
@@ -120,6 +130,7 @@ def command(
             valid=held_out,
             refit_on=everything if refit else None,
             catalogue=catalogue,
+            target=partial(_others, target, item_kinds) if target else None,
             listen=listen,
             resume=resume,
             auto=Budget(auto, started, time.monotonic) if auto is not None else None,
@@ -150,6 +161,11 @@ def _data(
     together = read_together({"train": files, "valid": valid}, config.data, strict=strict)
     data, held_out = (_reported(together[name]) for name in ("train", "valid"))
     return data.compact(), held_out, data.joined(held_out)
+
+
+def _others(path: Path, kinds: Mapping[str, str], known: Vocabulary) -> Catalogue:
+    """The target's items that training does not know."""
+    return read_others(path, known, kinds=kinds)
 
 
 def _reported(reading: Any) -> Dataset:
@@ -185,11 +201,15 @@ def _tell(run: TrainedRun, data: Dataset, timer: Timer | None, as_json: bool) ->
         "config": run.config.model_dump(mode="json"),
     }
     if as_json:
-        print_json(summary | ({"profile": timer.table(run.seconds)} if timer else {}))
+        more = {"profile": timer.table(run.seconds)} if timer else {}
+        found = {"adaptation": run.adapted.as_dict()} if run.adapted else {}
+        print_json(summary | found | more)
         return
     chosen = f"epoch {fit.best_epoch} of {len(fit.history)} ({fit.stopped})"
     click.echo(f"{run.directory}: {chosen}, {run.seconds:.1f} s")
     for name, value in fit.metrics.items():
         click.echo(f"  validation {name:14} {value:.4f}")
+    if run.adapted:
+        click.echo(run.adapted.text())
     if timer:
         click.echo(timer.text(run.seconds))

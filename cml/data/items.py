@@ -130,6 +130,28 @@ def read_item_table(
     return ItemReading(items, Catalogue.from_columns(len(items), placed, used), report)
 
 
+def item_ids(path: Path, *, id_column: str = ID_COLUMN) -> list[str]:
+    """The ids of an item table, ascending. Raises DataError when it has none or cannot be read."""
+    path = Path(path)
+    layout = recognise(path, ITEM_LAYOUTS)
+    id_column = _find_id(path, layout, id_column)
+    seen: set[str] = set()
+    rejects = Rejects()
+    for chunk in read_chunks(path, layout, layout.columns, ids={id_column}):
+        _usable(path, chunk, id_column, seen, rejects)
+    if not seen:
+        raise DataError(f"{path}: no row has a usable item id" + _first(rejects))
+    return sorted(seen)
+
+
+def read_others(path: Path, known: Vocabulary, *, kinds: Mapping[str, str] | None = None) -> Catalogue:
+    """The catalogue of a table's items that `known` lacks, by ascending id. Raises DataError when it has all."""
+    others = [item_id for item_id in item_ids(path) if known.find(item_id) == UNKNOWN_ROW]
+    if not others:
+        raise DataError(f"{path}: every item in it is known already; a target catalogue holds other items")
+    return read_items(path, Vocabulary(others), kinds=kinds)
+
+
 def _find_id(path: Path, layout: Layout, wanted: str) -> str:
     names = (ID_COLUMN, *ID_ALIASES) if wanted == ID_COLUMN else (wanted,)
     column = next((name for name in names if name in layout.columns), None)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,16 +43,22 @@ class ItemFeatures:
 
     @classmethod
     def of(
-        cls, catalogue: Catalogue, settings: FeatureConfig, matrices: Mapping[str, Sequence[object]] = NONE
+        cls,
+        catalogue: Catalogue,
+        settings: FeatureConfig,
+        matrices: Mapping[str, Sequence[object]] = NONE,
+        beside: Catalogue | None = None,
     ) -> ItemFeatures:
         """Encode the columns that the settings name, and matrices by name with a row or None for each item.
 
-        Raises ConfigError, DataError.
+        beside: items that will be placed, from which the encoder learns its terms as well. Raises ConfigError,
+        DataError.
         """
         kinds = {name: column.kind for name, column in catalogue.columns.items()}
         schema = FeatureSchema.parse(settings.columns, kinds, matrices)
-        items = with_matrices([catalogue.record(row) for row in range(catalogue.n_items)], matrices)
-        encoder = FeatureEncoder.fit(schema, items, max_terms=settings.max_terms)
+        items = with_matrices(records(catalogue), matrices)
+        known = [*items, *records(beside)] if beside else items
+        encoder = FeatureEncoder.fit(schema, known, max_terms=settings.max_terms)
         return cls(encoder, encoder.encode(items), settings)
 
     def fingerprint(self) -> str:
@@ -86,8 +93,17 @@ class ItemFeatures:
         return np.where(own + weight > 0, leaned, vectors).astype(np.float32)
 
     def _matrix(self) -> csr_array:
-        rows = self.rows
-        return csr_array((rows.values, rows.indices, rows.indptr), shape=(len(rows), rows.n_columns))
+        return as_matrix(self.rows)
+
+
+def records(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Every item's values, in row order."""
+    return [catalogue.record(row) for row in range(catalogue.n_items)]
+
+
+def as_matrix(rows: SparseRows) -> csr_array:
+    """Encoded rows as a SciPy matrix over the same arrays."""
+    return csr_array((rows.values, rows.indices, rows.indptr), shape=(len(rows), rows.n_columns))
 
 
 @dataclass

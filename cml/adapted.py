@@ -1,0 +1,111 @@
+"""A placer for a second catalogue: from a trained space and two catalogues, with what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from cml.config import RunConfig
+from cml.errors import DataError
+from cml.evaluation.domains import DomainReport, compared
+from cml.features.encoding import SparseRows
+from cml.features.placing import ItemPlacer
+from cml.training.adaptation import AdaptationSettings, Record, adapt
+from cml.training.alignments import alignment_of, critic_gap
+from cml.training.features import ItemFeatures, as_matrix
+from cml.training.space import Space
+from cml.training.taste import leaning, taste_places
+
+CRITIC_GAP_STEPS = 40
+LEAST = 4  # items on a side for the diagnostics, whose classifier learns on half of them
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """A placer, and the two catalogues as the source-only extractor and as this placer see them."""
+
+    placer: ItemPlacer
+    before: DomainReport
+    after: DomainReport
+    critic_gaps: tuple[float, float]  # before and after, in mean lengths of a source item's vector
+    history: list[Record]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        reports: Mapping[str, DomainReport] = {"before": self.before, "after": self.after}
+        return {
+            name: report.as_dict() | {"critic_gap": round(gap, 5)}
+            for (name, report), gap in zip(reports.items(), self.critic_gaps, strict=True)
+        } | {"history": self.history}
+
+    def text(self) -> str:
+        """A line each for before and after."""
+        reports = (("source only", self.before), ("adapted", self.after))
+        return "\n".join(
+            f"{name:<12} A-distance {r.a_distance:.3f}  critic gap {gap:.3f}  W1 {r.sliced:.4f}  "
+            f"spread {r.spread:.2f}  neighbours {r.overlap:.2f}"
+            for (name, r), gap in zip(reports, self.critic_gaps, strict=True)
+        )
+
+
+def adapted(
+    features: ItemFeatures, space: Space, liked: csr_array, target: SparseRows, config: RunConfig
+) -> Adapted:
+    """Adapt the extractor of a trained space to the encoded items of another catalogue.
+
+    features: of the space's items, by an encoder that learned from both catalogues. liked: (users, items) of
+    training. Items without a feature are left out. Raises DataError with fewer than 4 items on a side.
+    """
+    settings, vectors = config.features, space.items.numpy()
+    known, there = np.flatnonzero(~features.rows.empty), np.flatnonzero(~target.empty)
+    for name, rows in (("training", known), ("target", there)):
+        if len(rows) < LEAST:
+            raise DataError(
+                f"the {name} catalogue has {len(rows)} items with features, {LEAST} are needed; check the columns"
+            )
+    source, target = chosen(features.rows, known), chosen(target, there)
+    places = vectors
+    if settings.taste:
+        tastes = taste_places(space.users.numpy(), liked, as_matrix(features.rows))
+        places = leaning(vectors, tastes, settings.taste)
+    alone = features.placer(vectors, space.radius)
+    start = features.placer(places, space.radius) if settings.taste else alone
+    randomness = torch.Generator().manual_seed(int(config.rng("adaptation").integers(2**62)))
+    extractor, history = start.extractor, list[Record]()
+    if settings.alignment != "none":
+        extractor, history = adapt(
+            extractor,
+            source,
+            places[known],
+            target,
+            alignment_of(settings, vectors.shape[1], randomness),
+            AdaptationSettings(
+                steps=settings.adaptation_steps, shrinkage=settings.penalty, keep=settings.keep
+            ),
+            randomness=randomness,
+        )
+    placer = ItemPlacer(features.encoder, extractor)
+    (before, gap_before), (after, gap_after) = (_looked_at(each, source, target) for each in (alone, placer))
+    return Adapted(placer, before, after, (gap_before, gap_after), history)
+
+
+def chosen(rows: SparseRows, which: np.ndarray) -> SparseRows:
+    """Some of the rows, in that order."""
+    matrix = as_matrix(rows)[which]
+    return SparseRows(
+        matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data, rows.n_columns
+    )
+
+
+def _looked_at(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> tuple[DomainReport, float]:
+    """The diagnostics of a placer, always with the same chance, and the gap that a fresh critic finds."""
+    ends = placer.extractor(source), placer.extractor(target)
+    report = compared(*ends, as_matrix(target), np.random.default_rng(0))
+    scale = float(np.linalg.norm(ends[0], axis=1).mean()) / ends[0].shape[1] ** 0.5
+    units = [torch.from_numpy(rows / scale) for rows in ends]
+    return report, critic_gap(units[0], units[1], steps=CRITIC_GAP_STEPS) * scale
