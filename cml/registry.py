@@ -32,15 +32,22 @@ from cml.durable import (
 from cml.errors import ArtifactError, RegistryError
 from cml.manifest import MANIFEST, Manifest, parse_manifest, verify_files
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{12})")
 _COPY_BLOCK = 1 << 22
 
 
 class Registry:
-    """Versions under one directory. Readers need no lock; writers take turns."""
+    """Versions under one directory. Readers need no lock; writers take turns. Raises RegistryError for a URL."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        if _URL.match(
+            str(root)
+        ):  # a path has lost one of the slashes, and would become a directory of that name
+            raise RegistryError(
+                f"{root}: a registry is a directory, not a URL; mount the bucket, or copy versions with its own tools"
+            )
         self._versions = self.root / "versions"
         self._pointer = self.root / "CURRENT"
 

@@ -25,6 +25,7 @@ from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 Item = Mapping[str, object]
 WORD = re.compile(r"\b\w\w+\b")
 MAX_TERMS = 50_000  # of a feature; the ones in the most items are kept
+LONGEST_TEXT = 20_000  # characters of a text that count: what comes after rarely says what an item is about
 FAR = 4.0  # standard deviations beyond which a number counts as this far: one typing error must not rule a place
 
 
@@ -173,7 +174,7 @@ def _values(fitted: FittedFeature, item: Item) -> list[tuple[int, float]]:
         number = _number(fitted.feature, item)
         mean, scale = fitted.weights
         return [] if number is None else [(0, min(max(float((number - mean) / scale), -FAR), FAR))]
-    counts = Counter(fitted.terms.find(term) for term in _terms(fitted.feature, item))
+    counts = {fitted.terms.find(term): n for term, n in Counter(_terms(fitted.feature, item)).items()}
     counts.pop(UNKNOWN_ROW, None)
     weighted = [(column, count * float(fitted.weights[column])) for column, count in sorted(counts.items())]
     length = math.sqrt(sum(value * value for _, value in weighted))
@@ -189,7 +190,7 @@ def _terms(feature: Feature, item: Item) -> list[str]:
     if _is_missing(value):
         return []
     if feature.kind == "text":
-        return WORD.findall(str(value).lower())
+        return WORD.findall(str(value)[:LONGEST_TEXT].lower())
     if feature.kind == "categorical":
         return ["|".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
     parts = value if isinstance(value, list | tuple) else str(value).split("|")

@@ -17,6 +17,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "text": ((str,), "a text"),
     "matrix": ((list, tuple), "a list of finite numbers, one a column of the matrix"),
 }
+_READ = ("numeric", "matrix")  # kinds of which a value of the right type may still be unusable
 
 
 def unfit(encoder: FeatureEncoder, name: str, value: object) -> str | None:
@@ -27,6 +28,8 @@ def unfit(encoder: FeatureEncoder, name: str, value: object) -> str | None:
     types, wanted = _TYPES[fitted.feature.kind]
     if isinstance(value, bool) or not isinstance(value, types):
         return f"{_shown(value)} is not {wanted}"
+    if fitted.feature.kind not in _READ:
+        return None
     try:
         encoder.encode([{name: value}])
     except (DataError, OverflowError):

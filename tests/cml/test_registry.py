@@ -36,6 +36,12 @@ def test_a_published_version_is_current_and_named_by_number_and_manifest(tmp_pat
     assert models.load().data == {"fingerprint": "seed 1"}
 
 
+@pytest.mark.parametrize("url", ["s3://bucket/models", Path("s3://bucket/models"), "memory://models"])
+def test_a_url_is_refused_before_it_becomes_a_directory(url):
+    with pytest.raises(RegistryError, match="a directory, not a URL"):
+        Registry(url)
+
+
 def test_publishing_the_same_artifact_again_adds_nothing(tmp_path):
     models = registry(tmp_path, versions=2)
     again = models.publish(tmp_path / "run0")

@@ -8,7 +8,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cml.errors import ArtifactError, ConfigError, DataError
-from cml.features.encoding import FeatureEncoder
+from cml.features.encoding import LONGEST_TEXT, FeatureEncoder
 from cml.features.extractor import Extractor, Layer
 from cml.features.schema import Feature, FeatureSchema
 
@@ -40,6 +40,13 @@ def test_text_equals_scikit_learn() -> None:
     encoder = FeatureEncoder.fit(FeatureSchema((Feature("title", "text"),)), ITEMS)
     ours = encoder.encode([{"title": text} for text in texts]).dense()
     np.testing.assert_allclose(ours, vectorizer.transform(texts).toarray(), atol=1e-6)
+
+
+def test_of_a_long_text_the_beginning_counts() -> None:
+    encoder = FeatureEncoder.fit(FeatureSchema((Feature("title", "text"),)), ITEMS)
+    war, roses = (encoder.fitted[0].terms.find(word) for word in ("war", "roses"))
+    long = {"title": "roses " * (LONGEST_TEXT // 6) + "war " * 100_000}
+    assert encoder.encode([long]).indices.tolist() == [roses] != [war]
 
 
 def test_unknown_values_count_as_missing() -> None:
