@@ -161,7 +161,7 @@ class FeatureConfig(Section):
     critic_steps: PositiveInt = 5  # of WDGRL, before each step of the extractor
     adaptation_steps: PositiveInt = 300
     keep: NonNegativeFloat = 3.0  # what it costs to change how the target's items lie to each other
-    taste: NonNegativeFloat = 1.0  # with a target catalogue: share of users' tf-idf profiles in source places
+    taste: NonNegativeFloat = 0.5  # with a target catalogue: share of users' tf-idf profiles in source places
 
 
 class PublishConfig(Section):
