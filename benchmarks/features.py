@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"skipped: {why}", flush=True)
             return
     record: dict[str, Any] = {"features": given.features, "settings": given.set}
-    origin = birthplace("benchmarks.features", words, [given.data])
+    origin = birthplace("benchmarks.features", words, [given.data, given.parts or given.data])
     kinds = {"cold": cold(given), "in-matrix": warm(given, 1.0), "sparse": warm(given, SHARE)}
     for kind in given.only:
         for row in kinds[kind]:
