@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,27 @@ def grown(
         known=() if update else known_ids,
         unplaced=tuple(item_id for (item_id, _), kept in zip(new, has_place, strict=True) if not kept),
     )
+
+
+def with_added(made: Content, before: Content) -> Content:
+    """A newly trained version with the items that were added to the one before it and that nobody has liked yet.
+
+    They keep their metadata and the time at which they came, and are placed anew. One without a feature that the
+    new version knows is left out, and all are where the new version has no extractor.
+    """
+    first = before.data.get(ADDED, {}).get("first_row", len(before.items))
+    rows = [row for row in range(first, len(before.items)) if before.items[row] not in made.items]
+    if made.placer is None or not rows:
+        return made
+    kinds = {name: column.kind for name, column in before.catalogue.columns.items()}
+    records = [before.catalogue.record(row) for row in rows]
+    vectors, has_place = _places(made.placer, records)
+    kept = [at for at, known in enumerate(has_place) if known]
+    placed = [(before.items[rows[at]], records[at]) for at in kept]
+    content = _extended(made, placed, kinds, vectors[has_place], datetime.now(UTC))
+    if content.first_seen is not None and before.first_seen is not None and kept:
+        content.first_seen[-len(kept) :] = before.first_seen[[rows[at] for at in kept]]
+    return content
 
 
 def _content(artifact: Artifact) -> Content:

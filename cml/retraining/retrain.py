@@ -19,6 +19,7 @@ from cml.data.dataset import Dataset
 from cml.errors import ConfigError
 from cml.events.store import EventStore
 from cml.events.values import Marks
+from cml.growth import with_added
 from cml.manifest import MANIFEST
 from cml.registry import Registry
 from cml.retraining import past, report
@@ -171,6 +172,7 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
     if not (begun.work.artifact / MANIFEST).exists():
         settings = learner.settings(data, chosen)
         made = content_of(data, space, settings, chosen["metrics"], gathered, catalogue)
+        made = with_added(made, current) if current is not None else made
         created = datetime.fromtimestamp(begun.started_at, UTC)
         write(made, begun.work.artifact, created_at=created)
     version = begun.registry.publish(begun.work.artifact)

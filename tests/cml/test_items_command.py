@@ -13,9 +13,12 @@ from click.testing import CliRunner
 
 from cml.cli import cli
 from cml.errors import ArtifactError, CmlError, DataError
+from cml.features.values import fitting
+from cml.growth import ADDED, with_added
 from cml.recommend import popular, recommend
 from cml.registry import Registry
 from cml.snapshot import load_snapshot
+from cml.vocabulary import Vocabulary
 from tests.service.worlds import content, placing, publish
 
 TABLE = """item_id,title,genres,year,released
@@ -168,3 +171,24 @@ def test_a_version_without_an_extractor_is_refused(models: Path, table: Path) ->
 def test_strict_refuses_the_file(models: Path, table: Path) -> None:
     with pytest.raises(DataError, match="strict"):
         add(table, models, "--strict")
+
+
+def test_what_was_added_is_placed_anew_by_the_version_that_is_trained_next(models: Path, table: Path) -> None:
+    added(table, models)
+    before = Registry(models).load()
+    first = before.data[ADDED]["first_row"]
+    waiting = list(before.items[first:])
+    trained = placing(content(flip=True))
+    after = with_added(trained, before)
+    assert list(after.items) == [*trained.items, *waiting]
+    assert after.data[ADDED] == {"first_row": len(trained.items), "items": len(waiting)}
+    assert trained.placer is not None
+    for offset, item_id in enumerate(waiting):
+        row = before.items.row(item_id)
+        record = before.catalogue.record(row)
+        assert after.catalogue.record(len(trained.items) + offset) == record
+        place = trained.placer.place([fitting(trained.placer.encoder, record)]).vectors[0]
+        assert np.allclose(after.item_vectors[len(trained.items) + offset], place)
+    liked = replace(trained, items=Vocabulary([waiting[0], *list(trained.items)[1:]]))
+    assert list(with_added(liked, before).items) == [*liked.items, *waiting[1:]]
+    assert with_added(replace(trained, placer=None), before).items == trained.items
