@@ -7,7 +7,7 @@ import torch
 
 from cml.config import load_config
 from cml.pipeline import validation
-from cml.training.profiling import OFF, OTHER, STAGES, WRITING, Timer
+from cml.training.profiling import FEATURES, OFF, OTHER, STAGES, WRITING, Timer
 from cml.training.trainer import fit
 from tests.cml.training_worlds import two_tastes
 
@@ -58,6 +58,6 @@ def test_training_tells_every_stage_and_learns_the_same(gradient):
     validate = validation(train, held_out, config)
     timer = Timer()
     watched = fit(train, config, validate=validate, profile=timer)
-    assert set(timer.seconds) == set(STAGES) - {WRITING}
+    assert set(timer.seconds) == set(STAGES) - {FEATURES, WRITING}
     assert all(seconds > 0 for seconds in timer.seconds.values())
     assert torch.equal(watched.space.items, fit(train, config, validate=validate).space.items)
