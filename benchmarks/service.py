@@ -98,7 +98,7 @@ def measure(
         publish(models, given.items, given.users, given.seed)
     with ExitStack() as stack:
         hello = stack.enter_context(_hello(directory))
-        service, key = stack.enter_context(_service(models, directory))
+        service, key = stack.enter_context(serving(models, directory))
         _send_events(service, key, given, directory)
         runs = {HELLO: (hello, load.script(directory, HELLO, [("GET", "/", "")]))}
         for number, (name, requests) in enumerate(asked.items()):
@@ -166,14 +166,14 @@ def _hello(directory: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def _service(models: Path, directory: Path) -> Iterator[tuple[Server, str]]:
-    """The service as it is by default, with keys; and a key."""
+def serving(models: Path, directory: Path, *more: str) -> Iterator[tuple[Server, str]]:
+    """The service as it is by default, with keys (and more flags); and a key."""
     port, keys = load.free_port(), directory / "keys.json"
     scopes = ["--scope", "read", "--scope", "write"]
     make_key = [sys.executable, "-m", "service.keys", "add", "bench", *scopes, "--file", str(keys)]
     key = subprocess.run(make_key, check=True, capture_output=True, text=True).stdout.strip()
     events = f"sqlite:///{directory / 'events.db'}"
-    flags = ["--models", str(models), "--port", str(port), "--keys", str(keys), "--events", events]
+    flags = ["--models", str(models), "--port", str(port), "--keys", str(keys), "--events", events, *more]
     command = [sys.executable, "-m", "service", *flags]
     with load.running(command, port, "/readyz", directory / "service.log") as server:
         yield server, key

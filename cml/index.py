@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from cml.cells import KIND, TARGET_RECALL, Cells, build_cells
+from cml.codes import Codes
 from cml.manifest import IndexInfo
 
 NO_ROW = -1
 CELLS_FROM = 200_000  # items; an exact search among fewer takes less than about 5 ms
 _SLACK = 8  # items fetched beyond k, to prove that rounding did not push one of the first k out
+_CODES_SLACK = 64  # the same for codes, whose distances are coarser
 _BLOCK = 256  # points given to the library at once
 _SCAN_BLOCK = 4096  # vectors whose distances are computed at once: they fit into the processor's cache
 _ROUNDING = 4e-6  # bound of the error of a squared distance in the library, relative to the squared norms
@@ -35,11 +37,16 @@ class ItemIndex:
     """
 
     def __init__(
-        self, vectors: NDArray[np.float32], info: IndexInfo | None = None, cells: Cells | None = None
+        self,
+        vectors: NDArray[np.float32],
+        info: IndexInfo | None = None,
+        cells: Cells | None = None,
+        codes: Codes | None = None,
     ) -> None:
         self.vectors = vectors
         self.info = info or IndexInfo()
         self._cells = cells
+        self._codes = codes  # answers the same, faster for single points
         self._largest_square = float(np.einsum("ij,ij->i", vectors, vectors).max(initial=0.0))
 
     @classmethod
@@ -62,8 +69,10 @@ class ItemIndex:
 
     @classmethod
     def load(cls, vectors: NDArray[np.float32], info: IndexInfo, path: Path) -> ItemIndex:
-        """The index that `save` wrote, memory-mapped. Raises ArtifactError."""
-        return cls(vectors, info, Cells.load(path, info) if info.kind == KIND else None)
+        """The index that `save` wrote, memory-mapped, ready to answer single points. Raises ArtifactError."""
+        if info.kind == KIND:
+            return cls(vectors, info, cells=Cells.load(path, info))
+        return cls(vectors, info, codes=Codes.where_they_help(vectors))
 
     def save(self, path: Path) -> None:
         """Write what the index needs besides the vectors; an exact index needs, and writes, nothing."""
@@ -136,41 +145,58 @@ class ItemIndex:
     def _nearest(
         self, points: NDArray[np.float32], k: int, available: int, allowed: NDArray[np.int64] | None
     ) -> Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """The first k for each point, found by the library unless copying and sorting is cheaper."""
-        fetch = k + _SLACK
+        """The first k for each point, in the way that is cheapest for so many points and rows."""
         if allowed is not None and available * _FEW <= len(self.vectors):
             candidates = self.vectors[allowed]
-            for point in points:
-                yield _first(point, allowed, candidates, k)
-            return
-        for begin in range(0, len(points), _BLOCK):
-            block = points[begin : begin + _BLOCK]
-            if fetch * 4 > available:
-                yield from (self._scan(point, k, allowed) for point in block)
-            else:
-                rough, rows = _library_search(block, self.vectors, fetch, allowed)
-                for at, point in enumerate(block):
-                    yield self._proved(point, k, rows[at], rough[at], allowed)
+            return [_first(point, allowed, candidates, k) for point in points]
+        if (k + _SLACK) * 4 > available:
+            return [self._scan(point, k, allowed) for point in points]
+        if self._codes is not None and len(points) == 1:
+            found = self._by_codes(self._codes, points[0], k, available, allowed)
+            if found is not None:
+                return [found]
+        return self._by_library(points, k, allowed)
 
-    def _proved(
+    def _by_codes(
         self,
+        codes: Codes,
         point: NDArray[np.float32],
         k: int,
-        candidates: NDArray[np.int64],
-        rough: NDArray[np.float32],
+        available: int,
         allowed: NDArray[np.int64] | None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The first k of all, by way of candidates that the library found.
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """The first k of all, or None where the codes are too coarse to say."""
+        fetch = min(2 * k + _CODES_SLACK, available)
+        if allowed is None:
+            bounds, rows = codes.candidates(point, fetch)
+        else:
+            bits, selector = _selector(len(self.vectors), allowed)
+            bounds, rows = codes.candidates(point, fetch, selector)
+            del bits  # only now: the selector reads them
+        return self._proved(point, k, rows, float(bounds[-1]))
 
-        The library's distances depend on how many points it is given at once, so the candidates' distances
-        are computed again in one way. The first k of them are the first k of all if the last candidate lies
-        farther away than the k-th by more than any rounding; if not (many equal vectors), all are scanned.
+    def _by_library(
+        self, points: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        for begin in range(0, len(points), _BLOCK):
+            block = points[begin : begin + _BLOCK]
+            rough, rows = _library_search(block, self.vectors, k + _SLACK, allowed)
+            for at, point in enumerate(block):
+                yield self._proved(point, k, rows[at], float(rough[at, -1])) or self._scan(point, k, allowed)
+
+    def _proved(
+        self, point: NDArray[np.float32], k: int, candidates: NDArray[np.int64], bound: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """The first k of all, by way of candidates; None where there may be others (many equal vectors).
+
+        `bound` is what the library says that no item outside the candidates is nearer than, in squared
+        distance. Its distances depend on how many points it is given at once, so the candidates' are computed
+        again in one way. The first k of them are the first k of all if the bound lies beyond the k-th by more
+        than any rounding.
         """
         rows, squared = _first(point, candidates, self.vectors[candidates], k)
         tolerance = _ROUNDING * (float(point @ point) + self._largest_square)
-        if squared[-1] + tolerance < rough[-1]:
-            return rows, squared
-        return self._scan(point, k, allowed)
+        return (rows, squared) if squared[-1] + tolerance < bound else None
 
     def _scan(
         self, point: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
@@ -216,10 +242,7 @@ def _library_search(
     """The library's exhaustive search: (squared distances, rows), each (len(points), k)."""
     if allowed is None:
         return faiss.knn(points, vectors, k)
-    chosen = np.zeros(len(vectors), dtype=bool)
-    chosen[allowed] = True
-    bits = np.packbits(chosen, bitorder="little")  # must outlive the search
-    selector = faiss.IDSelectorBitmap(len(vectors), faiss.swig_ptr(bits))
+    _bits, selector = _selector(len(vectors), allowed)  # the selector reads the bits while it is used
     squared = np.empty((len(points), k), dtype=np.float32)
     rows = np.empty((len(points), k), dtype=np.int64)
     faiss.knn_L2sqr(
@@ -235,3 +258,11 @@ def _library_search(
         selector,
     )
     return squared, rows
+
+
+def _selector(n: int, allowed: NDArray[np.int64]) -> tuple[NDArray[np.uint8], Any]:
+    """The library's form of a set of rows among n, and the bits that it reads: keep them while it is in use."""
+    chosen = np.zeros(n, dtype=bool)
+    chosen[allowed] = True
+    bits = np.packbits(chosen, bitorder="little")
+    return bits, faiss.IDSelectorBitmap(n, faiss.swig_ptr(bits))

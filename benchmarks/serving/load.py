@@ -57,12 +57,14 @@ class Sample:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, ready: str, log: Path) -> Iterator[Server]:
-    """Starts a server, waits until the path `ready` answers 200, and ends it afterwards."""
+def running(
+    command: Sequence[str], port: int, ready: str, log: Path, *, any_answer: bool = False
+) -> Iterator[Server]:
+    """Starts a server, waits until the path `ready` answers 200 (or anything), and ends it afterwards."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
-            _await(f"http://127.0.0.1:{port}{ready}", process, log)
+            _await(f"http://127.0.0.1:{port}{ready}", process, log, any_answer)
             yield Server(process.pid, port)
         finally:
             process.terminate()
@@ -130,7 +132,7 @@ def _wrk() -> str:
     return found
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(url: str, process: subprocess.Popen[bytes], log: Path, any_answer: bool) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -138,6 +140,8 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError) as error:
+            if any_answer and isinstance(error, urllib.error.HTTPError):
+                return
             time.sleep(0.05)
     raise SystemExit(f"{url} was not ready within {_PATIENCE:g} s: {log.read_text()[-2000:]}")

@@ -2,6 +2,7 @@ import faiss
 import numpy as np
 import pytest
 
+from cml.codes import Codes
 from cml.index import NO_ROW, ItemIndex, smallest
 from tests.cml.small_models import points
 from tests.reference.lists import nearest
@@ -152,3 +153,46 @@ def test_a_search_among_some_rows_is_exact_with_cells_too(clustered):
 
 def test_small_catalogues_are_searched_exactly_by_default(vectors, queries):
     assert ItemIndex.build(vectors, queries).info.kind == "exact"
+
+
+@pytest.mark.parametrize("allowed", [None, np.arange(0, 9000, 3)])
+def test_codes_change_nothing_about_what_is_found(allowed):
+    vectors = points(9000, 32, np.random.default_rng(11))
+    plain, coded = ItemIndex(vectors), ItemIndex(vectors, codes=Codes(vectors))
+    for point in points(60, 32, np.random.default_rng(12)):
+        for k in (1, 20, 300):
+            wanted = (
+                plain.search(point[None], k)
+                if allowed is None
+                else plain.search_among(point[None], k, allowed)
+            )
+            got = (
+                coded.search(point[None], k)
+                if allowed is None
+                else coded.search_among(point[None], k, allowed)
+            )
+            assert got[0].tolist() == wanted[0].tolist()
+            assert got[1].tolist() == wanted[1].tolist()
+
+
+def test_what_codes_say_about_distance_is_never_too_much():
+    vectors = points(9000, 32, np.random.default_rng(13))
+    codes = Codes(vectors)
+    for point in points(20, 32, np.random.default_rng(14)):
+        bounds, rows = codes.candidates(point, 50)
+        squared = ((vectors.astype(np.float64) - point) ** 2).sum(axis=1)
+        assert (bounds <= squared[rows] + 1e-5).all()
+        assert np.delete(squared, rows).min() >= bounds[-1] - 1e-5
+
+
+def test_vectors_that_their_codes_cannot_tell_apart_are_still_ordered_truly():
+    rng = np.random.default_rng(15)
+    clump = points(1, 32, rng) + rng.normal(scale=1e-4, size=(9000, 32)).astype(np.float32)
+    coded = ItemIndex(clump, codes=Codes(clump))
+    query = clump[17:18] + np.float32(1e-5)
+    assert coded.search(query, 40)[0].tolist() == ItemIndex(clump).search(query, 40)[0].tolist()
+
+
+def test_codes_are_held_only_where_they_help():
+    assert Codes.where_they_help(np.zeros((100, 8), dtype=np.float32)) is None
+    assert Codes.where_they_help(points(9000, 32, np.random.default_rng(16))) is not None
