@@ -1,6 +1,6 @@
 """How fast the service answers, as ratios to a bare Starlette JSON hello in the same minute.
 
-    python -m benchmarks.service --out benchmarks/results/service-26k.json [--items 26000] [--seconds 3]
+    python -m benchmarks.service --out benchmarks/results/service.json [--items 26000] [--seconds 3]
 
 Both servers run one worker each; one client drives them in turn. Beside requests a second stands the server's
 own processor time a request, which depends less on what else the machine does. Needs wrk.
@@ -144,6 +144,7 @@ def machine() -> dict[str, Any]:
     return {
         "date": date.today().isoformat(),
         "cores": os.cpu_count(),
+        "load_at_end": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "machine": _processor(),
     }

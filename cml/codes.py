@@ -48,9 +48,8 @@ class Codes:
         or not among the k, is never below, but for the library's rounding.
         """
         look = None if selector is None else faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        code = np.clip(
-            np.rint(point / np.float32(self._step)), -_LEVELS, _LEVELS
-        )  # the library would round too
+        # Rounded here, because the library rounds too and would not say by how much.
+        code = np.clip(np.rint(point / np.float32(self._step)), -_LEVELS, _LEVELS)
         off = point - code * np.float64(self._step)
         squared, rows = self._index.search(code[None], k, params=look)
         bounds = np.sqrt(squared[0]) * self._step - (self.radius + float(np.sqrt(off @ off)))
