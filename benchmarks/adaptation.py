@@ -24,8 +24,9 @@ from scipy.cluster.vq import kmeans2
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.linalg import svds
 
-from benchmarks.records import RESULTS, birthplace, write_record
-from benchmarks.splits import LEAST_PAIRS, missing
+from benchmarks.options import parser_of
+from benchmarks.records import birthplace, write_record
+from benchmarks.splits import LEAST_PAIRS, usable
 from cml.adapted import adapted
 from cml.catalogue import Catalogue
 from cml.config import DataConfig, RunConfig, load_config
@@ -142,10 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     given = _parser().parse_args(words)
     torch.set_num_threads(given.threads)
-    for directory in given.data:
-        if why := missing(directory):
-            print(f"skipped: {why}", flush=True)
-            continue
+    for directory in usable(given.data):
         origin = birthplace("benchmarks.adaptation", words, given.data)
         for record in measured(directory, given):  # what is done stays, whatever comes
             path = write_record("adaptation", directory.name, origin | record, given.results)
@@ -156,8 +154,7 @@ def measured(directory: Path, given: argparse.Namespace) -> Iterator[dict[str, A
     """What is known about one data set, ready for its file: again after each seed."""
     reading = DataConfig(min_user_interactions=LEAST_PAIRS, like_threshold=given.like_threshold)
     data = read_interactions(directory / "interactions.csv.gz", reading).dataset
-    kinds = {"year": "number"} if directory.name != "citeulike-a" else None
-    catalogue = read_items(directory / "items.csv.gz", data.items, kinds=kinds)
+    catalogue = read_items(directory / "items.csv.gz", data.items)
     named = ("genres", "year", "title") if "genres" in catalogue.columns else ("tags",)
     config = load_config(overrides=(*given.set, f"features.columns={','.join(named)}"), threads=given.threads)
     target, story = shifted(catalogue)
@@ -282,15 +279,9 @@ def _means(values: Values) -> dict[str, float]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, action="append", default=[], help="a set's directory; repeatable"
-    )
-    parser.add_argument("--like-threshold", type=float, help="rating from which on a pair is liked")
+    parser = parser_of(__doc__, threads=1)
     parser.add_argument("--seeds", type=int, default=3, help="of training and adaptation")
     parser.add_argument("--set", action="append", default=[], help="a setting; repeatable")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     return parser
 
 

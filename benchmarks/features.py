@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.ours import vectors
 from benchmarks.records import RESULTS, birthplace, write_record
-from benchmarks.splits import Parts, missing, read_parts, write_part
+from benchmarks.splits import Parts, read_parts, usable, write_part
 from cml.config import SplitConfig
 from cml.data.split import split
 from cml.evaluation.evaluate import compare, evaluate
@@ -40,10 +40,8 @@ BUCKETS = {"0 to 4 likes": (0, 4), "5 to 19 likes": (5, 19), "20 or more": (20, 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     given = _parser().parse_args(words)
-    for directory in (given.data, given.parts or given.data):
-        if why := missing(directory):
-            print(f"skipped: {why}", flush=True)
-            return
+    if len(list(usable([given.data, given.parts or given.data]))) < 2:
+        return
     record: dict[str, Any] = {"features": given.features, "settings": given.set}
     origin = birthplace("benchmarks.features", words, [given.data, given.parts or given.data])
     kinds = {"cold": cold(given), "in-matrix": warm(given, 1.0), "sparse": warm(given, SHARE)}

@@ -23,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from benchmarks.records import RESULTS, birthplace, write_record
-from benchmarks.splits import Parts, missing, read_parts
+from benchmarks.options import parser_of
+from benchmarks.records import birthplace, write_record
+from benchmarks.splits import Parts, read_parts, usable
 from cml.config import RunConfig, load_config
 from cml.data.dataset import Dataset
 from cml.evaluation.evaluate import Evaluation, compare, score
@@ -43,10 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     given = _parser().parse_args(words)
     torch.set_num_threads(given.threads)
-    for directory in given.data:
-        if why := missing(directory):
-            print(f"skipped: {why}", flush=True)
-            continue
+    for directory in usable(given.data):
         with tempfile.TemporaryDirectory() as work:
             parts = read_parts(directory, Path(work), seed=0, like_threshold=given.like_threshold)
         seeds = []
@@ -125,16 +123,10 @@ def _judged(points: torch.Tensor, items: torch.Tensor, held_out: HeldOut) -> Eva
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, action="append", default=[], help="a set's directory; repeatable"
-    )
-    parser.add_argument("--like-threshold", type=float, help="rating from which on a pair is liked")
+    parser = parser_of(__doc__, threads=1)
     parser.add_argument("--share", type=float, default=0.1, help="of the users, held out of training")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], help="a setting of training; repeatable")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     return parser
 
 

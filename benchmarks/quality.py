@@ -26,10 +26,11 @@ import torch
 from benchmarks.closed_form import Skipped, ease, frequency_scaled_als, item_knn, popularity
 from benchmarks.fitted import CHOOSES, Fitted, judged
 from benchmarks.grids import OWN_GRIDS, PEER_GRIDS
+from benchmarks.options import parser_of
 from benchmarks.ours import trained
 from benchmarks.peer_fits import peer
-from benchmarks.records import RESULTS, birthplace, write_record
-from benchmarks.splits import Parts, missing, read_parts
+from benchmarks.records import birthplace, write_record
+from benchmarks.splits import Parts, read_parts, usable
 from cml.evaluation.evaluate import Evaluation, compare
 
 OWN: Mapping[str, Callable[[Parts, Mapping[str, Any]], Iterator[Fitted]]] = {
@@ -47,10 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     given = _parser().parse_args(words)
     torch.set_num_threads(given.threads)
-    for directory in given.data:
-        if why := missing(directory):
-            print(f"skipped: {why}", flush=True)
-            continue
+    for directory in usable(given.data):
         with tempfile.TemporaryDirectory() as work:
             parts = read_parts(
                 directory, Path(work), seed=given.split_seed, like_threshold=given.like_threshold
@@ -200,11 +198,7 @@ def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, action="append", default=[], help="a set's directory; repeatable"
-    )
-    parser.add_argument("--like-threshold", type=float, help="rating from which on a pair is liked")
+    parser = parser_of(__doc__, threads=2)
     parser.add_argument("--split-seed", type=int, default=0, help="of parts that the set does not bring")
     parser.add_argument("--models", nargs="*", default=[*OWN_GRIDS, *PEER_GRIDS], help="peers to fit")
     parser.add_argument("--configurations", type=int, default=3, help="tried for each peer")
@@ -214,8 +208,6 @@ def _parser() -> argparse.ArgumentParser:
         "--ours", type=shlex.split, default=[], help="more arguments for `cml train`, in quotes"
     )
     parser.add_argument("--auto", help="also run `cml train --auto` with this budget, for example 15m")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     return parser
 
 

@@ -24,10 +24,11 @@ from typing import Any
 import torch
 
 from benchmarks.fitted import CHOOSES, Fitted, judged
+from benchmarks.options import parser_of
 from benchmarks.ours_timed import timed
 from benchmarks.peer_fits import peer
-from benchmarks.records import RESULTS, birthplace, write_record
-from benchmarks.splits import Parts, missing, read_parts
+from benchmarks.records import birthplace, write_record
+from benchmarks.splits import Parts, read_parts, usable
 
 DIM, CHALLENGE_DIM = 64, 128
 OURS = (f"dim={DIM}", "pool=1024", "visits=1", "regularization=0.02")
@@ -70,10 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     given = _parser().parse_args(words)
     torch.set_num_threads(given.threads)
-    for directory in given.data:
-        if why := missing(directory):
-            print(f"skipped: {why}", flush=True)
-            continue
+    for directory in usable(given.data):
         with tempfile.TemporaryDirectory() as work:
             parts = read_parts(directory, Path(work), seed=0, like_threshold=given.like_threshold)
             origin = birthplace("benchmarks.speed", words, given.data)
@@ -202,15 +200,9 @@ def _fastest(repeats: Sequence[Curve], target: float, cpu: bool) -> float | None
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, action="append", default=[], help="a set's directory; repeatable"
-    )
-    parser.add_argument("--like-threshold", type=float, help="rating from which on a pair is liked")
+    parser = parser_of(__doc__, threads=2)
     parser.add_argument("--contenders", nargs="*", default=NAMES, help="who runs")
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     return parser
 
 

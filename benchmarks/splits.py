@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +61,15 @@ def missing(directory: Path) -> str | None:
     if _file(directory, "interactions") or (_file(directory, "train") and _file(directory, "test")):
         return None
     return f"{directory.name}: neither train.csv.gz and test.csv.gz nor interactions.csv.gz in it"
+
+
+def usable(directories: Sequence[Path]) -> Iterator[Path]:
+    """The directories that hold a data set; for the others, a line that says why not."""
+    for directory in directories:
+        if why := missing(directory):
+            print(f"skipped: {why}", flush=True)
+        else:
+            yield directory
 
 
 def read_parts(directory: Path, work: Path, *, seed: int, like_threshold: float | None = None) -> Parts:

@@ -17,7 +17,7 @@ from cml.features.encoding import SparseRows
 from cml.features.placing import ItemPlacer
 from cml.training.adaptation import AdaptationSettings, Record, adapt
 from cml.training.alignments import alignment_of, critic_gap
-from cml.training.features import ItemFeatures, as_matrix
+from cml.training.features import ItemFeatures, as_matrix, as_rows
 from cml.training.space import Space
 from cml.training.taste import leaning, taste_places
 
@@ -96,10 +96,7 @@ def adapted(
 
 def chosen(rows: SparseRows, which: np.ndarray) -> SparseRows:
     """Some of the rows, in that order."""
-    matrix = as_matrix(rows)[which]
-    return SparseRows(
-        matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data, rows.n_columns
-    )
+    return as_rows(as_matrix(rows)[which])
 
 
 def _looked_at(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> tuple[DomainReport, float]:

@@ -41,15 +41,15 @@ def write_file(path: Path, content: bytes) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Give `path` this content in one step: a reader, or a crash, sees the old content or the new one."""
-    with naming(path):
-        _replace(path, content)
+    with staged_file(path, mode=0o644) as file:
+        file.write(content)
 
 
 @contextmanager
-def staged_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to fill, readable by its owner only, that takes `path`'s place in one step when the block ends.
+def staged_file(path: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file to fill, by default readable by its owner only, that takes `path`'s place in one step at the end.
 
-    If the block raises, `path` stays as it was.
+    If the block raises, `path` stays as it was. An OSError names the path.
     """
     with naming(path):
         descriptor, name = tempfile.mkstemp(prefix=STAGING_PREFIX, dir=path.parent)
@@ -58,6 +58,7 @@ def staged_file(path: Path) -> Iterator[BinaryIO]:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
+                os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
             staged.rename(path)
         except BaseException:
@@ -94,19 +95,3 @@ def remove_staged(parent: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=STAGING_PREFIX, dir=path.parent)
-    staged = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        staged.rename(path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)

@@ -42,9 +42,8 @@ class Registry:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        if _URL.match(
-            str(root)
-        ):  # a path has lost one of the slashes, and would become a directory of that name
+        # As a path, a URL has lost one of its slashes, and would become a directory of that name.
+        if _URL.match(str(root)):
             raise RegistryError(
                 f"{root}: a registry is a directory, not a URL; mount the bucket, or copy versions with its own tools"
             )

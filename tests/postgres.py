@@ -108,17 +108,16 @@ def _exists(user: str) -> bool:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One server for all tests that only need databases of their own."""
-    programs = postgres()
-    if programs is None:
-        pytest.skip("no PostgreSQL server found: install postgresql")
-    server = PostgresServer(programs)
-    yield server
-    server.close()
+    yield from _started()
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A server for one test alone, which may stop and start it."""
+    yield from _started()
+
+
+def _started() -> Iterator[PostgresServer]:
     programs = postgres()
     if programs is None:
         pytest.skip("no PostgreSQL server found: install postgresql")

@@ -11,7 +11,7 @@ import numpy as np
 from cml.artifact import load
 from cml.commands.common import json_option, print_json
 from cml.commands.models import artifact_of
-from cml.commands.options import kinds_given
+from cml.commands.options import item_kinds_option
 from cml.evaluation.baselines import BASELINES
 from cml.evaluation.cold_judging import judge_cold_items
 from cml.evaluation.cold_start import ColdReport
@@ -39,14 +39,7 @@ DEFAULT_KS = (10, 20, 50, 100)
     type=FILE,
     help="Item table with tags: judge where it places the items of --test that the model lacks.",
 )
-@click.option(
-    "--item-kind",
-    "item_kinds",
-    multiple=True,
-    callback=kinds_given,
-    metavar="COLUMN=KIND",
-    help="Read a column of that table as text, tags, number or date.",
-)
+@item_kinds_option
 @click.option("--baselines/--no-baselines", default=True, help="Judge popularity and item-item, too.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the intervals.")
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="Default: all cores.")

@@ -11,7 +11,7 @@ import click
 
 from cml import artifact
 from cml.commands.common import json_option, models_option, print_json
-from cml.commands.options import kinds_given
+from cml.commands.options import item_kinds_option
 from cml.data.items import ItemReading, read_item_table
 from cml.errors import DataError
 from cml.growth import Growth, grown
@@ -37,14 +37,7 @@ def command() -> None:
 )
 @click.option("--inactive", is_flag=True, help="Add the version without making it current.")
 @click.option("--update", is_flag=True, help="Take over the metadata of items that the version knows.")
-@click.option(
-    "--item-kind",
-    "item_kinds",
-    multiple=True,
-    callback=kinds_given,
-    metavar="COLUMN=KIND",
-    help="Read a column as text, tags, number or date.",
-)
+@item_kinds_option
 @click.option("--strict", is_flag=True, help="Refuse a file with a row that cannot be used.")
 @json_option
 def add(

@@ -77,18 +77,22 @@ def items_options(command: Command) -> Command:
         default=None,
         help="Item table: titles, and columns to filter by.",
     )
-    kinds = click.option(
+    return table(item_kinds_option(command))
+
+
+def item_kinds_option(command: Command) -> Command:
+    """Add `--item-kind COLUMN=KIND`; the command gets `item_kinds`, a kind by column."""
+    return click.option(
         "--item-kind",
         "item_kinds",
         multiple=True,
-        callback=kinds_given,
+        callback=_kinds_given,
         metavar="COLUMN=KIND",
         help="Read a column of the item table as text, tags, number or date.",
-    )
-    return table(kinds(command))
+    )(command)
 
 
-def kinds_given(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def _kinds_given(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """What `--item-kind COLUMN=KIND`, several times, says."""
     kinds: dict[str, str] = {}
     for text in given:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from cml.evaluation.evaluate import Difference, Evaluation, HeldOut, compare, longest_list, score
 from cml.evaluation.ranking import top_unseen_by
-from cml.training.ridge import ridge
+from cml.training.features import as_rows, linear_extractor
 
 PENALTY = 1.0  # of the ridge regression, in squared lengths of a row of features
 MODEL = "placed"
@@ -105,11 +105,7 @@ def place(
     features lies in its direction. Places take the mean length of the warm vectors: a regression shrinks, and
     a short vector is near to everybody.
     """
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    places = mean + rows @ ridge(csr_array(rows[warm]), (vectors - mean).astype(np.float32), penalty)
-    length = np.linalg.norm(vectors, axis=1).mean()
-    places *= length / np.maximum(np.linalg.norm(places, axis=1, keepdims=True), 1e-12)
-    return places.astype(np.float32)
+    return linear_extractor(csr_array(rows[warm]), vectors.astype(np.float32), penalty)(as_rows(rows))
 
 
 def judge_cold(

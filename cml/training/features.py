@@ -21,6 +21,7 @@ from torch import Tensor
 
 from cml.catalogue import Catalogue
 from cml.config import FeatureConfig
+from cml.errors import DataError
 from cml.features.encoding import FeatureEncoder, SparseRows
 from cml.features.extractor import Extractor, Layer
 from cml.features.matrix import with_matrices
@@ -59,7 +60,13 @@ class ItemFeatures:
         items = with_matrices(records(catalogue), matrices)
         known = [*items, *records(beside)] if beside else items
         encoder = FeatureEncoder.fit(schema, known, max_terms=settings.max_terms)
-        return cls(encoder, encoder.encode(items), settings)
+        rows = encoder.encode(items)
+        if rows.empty.all():
+            columns = ", ".join(feature.column for feature in schema.features)
+            raise DataError(
+                f"features {columns}: no item of the training data has a value; check the ids of the item table"
+            )
+        return cls(encoder, rows, settings)
 
     def fingerprint(self) -> str:
         """SHA-256 of the encoded rows: what a checkpoint was trained with."""
@@ -75,14 +82,14 @@ class ItemFeatures:
         its direction, and places take the mean length of the vectors.
         """
         has = ~self.rows.empty
-        inputs, targets = self._matrix()[has], vectors[has]
-        mean = targets.mean(axis=0, dtype=np.float64).astype(np.float32)
-        length = float(np.linalg.norm(targets, axis=1).mean())
+        inputs, targets = as_matrix(self.rows)[has], vectors[has]
+        mean, length = _mean_and_length(targets)
         if self.settings.hidden:
             layers = fit_perceptron(inputs, targets, mean, self.settings)
+            extractor = Extractor(layers, radius=radius, length=length)
         else:
-            layers = [Layer(ridge(inputs, targets - mean, self.settings.penalty), mean)]
-        return ItemPlacer(self.encoder, Extractor(layers, radius=radius, length=length))
+            extractor = linear_extractor(inputs, targets, self.settings.penalty, radius=radius)
+        return ItemPlacer(self.encoder, extractor)
 
     def leaned(self, vectors: Array, likes: NDArray[np.integer], radius: float | None) -> Array:
         """Vectors to start from: each the mean of where it is, with its likes as weight, and its features' place."""
@@ -92,8 +99,21 @@ class ItemFeatures:
         leaned = (own * vectors + weight * placement.vectors) / np.maximum(own + weight, 1e-12)
         return np.where(own + weight > 0, leaned, vectors).astype(np.float32)
 
-    def _matrix(self) -> csr_array:
-        return as_matrix(self.rows)
+
+def linear_extractor(
+    rows: csr_array, vectors: Array, penalty: float, *, radius: float | None = None
+) -> Extractor:
+    """Ridge regression from rows (n, columns) onto vectors (n, dim), whose outputs take their mean length.
+
+    The mean is not shrunk: what has no features lies in its direction.
+    """
+    mean, length = _mean_and_length(vectors)
+    return Extractor([Layer(ridge(rows, vectors - mean, penalty), mean)], radius=radius, length=length)
+
+
+def _mean_and_length(vectors: Array) -> tuple[Array, float]:
+    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean, float(np.linalg.norm(vectors, axis=1).mean())
 
 
 def records(catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -104,6 +124,12 @@ def records(catalogue: Catalogue) -> list[dict[str, Any]]:
 def as_matrix(rows: SparseRows) -> csr_array:
     """Encoded rows as a SciPy matrix over the same arrays."""
     return csr_array((rows.values, rows.indices, rows.indptr), shape=(len(rows), rows.n_columns))
+
+
+def as_rows(matrix: csr_array) -> SparseRows:
+    """The way back."""
+    indptr, indices = (part.astype(np.int64) for part in (matrix.indptr, matrix.indices))
+    return SparseRows(indptr, indices, matrix.data.astype(np.float32), matrix.shape[1])
 
 
 @dataclass

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, random_array
 
 from cml.catalogue import Catalogue
 from cml.config import FeatureConfig, load_config
-from cml.errors import ConfigError
+from cml.errors import ConfigError, DataError
 from cml.training.checkpoint import Checkpoint
 from cml.training.features import FeaturePrior, ItemFeatures
 from cml.training.perceptron import fit_perceptron
@@ -142,6 +142,13 @@ def test_a_resumed_run_with_features_ends_exactly_like_an_uninterrupted_one(tmp_
     assert torch.equal(resumed.space.items, undisturbed.space.items)
     without = fit(world, config)
     assert not torch.equal(without.space.items, undisturbed.space.items)
+
+
+def test_items_of_training_without_any_value_are_refused_although_others_have_some() -> None:
+    nothing = Catalogue.from_columns(2, {"genres": [None, None]}, {"genres": "tags"})
+    others = Catalogue.from_columns(2, {"genres": [["a"], ["b"]]}, {"genres": "tags"})
+    with pytest.raises(DataError, match="genres: no item of the training data has a value"):
+        ItemFeatures.of(nothing, FeatureConfig(columns=("genres",)), beside=others)
 
 
 def test_a_fingerprint_follows_the_values_and_columns_that_are_not_there_are_refused() -> None:
