@@ -176,6 +176,9 @@ def test_strict_refuses_the_file(models: Path, table: Path) -> None:
 def test_what_was_added_is_placed_anew_by_the_version_that_is_trained_next(models: Path, table: Path) -> None:
     added(table, models)
     before = Registry(models).load()
+    assert before.first_seen is not None
+    came = np.full(len(before.first_seen), 7e8)
+    before = replace(before, first_seen=came)
     first = before.data[ADDED]["first_row"]
     waiting = list(before.items[first:])
     trained = placing(content(flip=True))
@@ -189,6 +192,9 @@ def test_what_was_added_is_placed_anew_by_the_version_that_is_trained_next(model
         assert after.catalogue.record(len(trained.items) + offset) == record
         place = trained.placer.place([fitting(trained.placer.encoder, record)]).vectors[0]
         assert np.allclose(after.item_vectors[len(trained.items) + offset], place)
+    assert before.first_seen is not None
+    assert after.first_seen is not None
+    assert after.first_seen[len(trained.items) :].tolist() == before.first_seen[first:].tolist()
     liked = replace(trained, items=Vocabulary([waiting[0], *list(trained.items)[1:]]))
     assert list(with_added(liked, before).items) == [*liked.items, *waiting[1:]]
     assert with_added(replace(trained, placer=None), before).items == trained.items

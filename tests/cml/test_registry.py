@@ -42,6 +42,11 @@ def test_a_url_is_refused_before_it_becomes_a_directory(url):
         Registry(url)
 
 
+def test_what_one_user_publishes_another_can_read(tmp_path):
+    models = registry(tmp_path, versions=1)
+    assert (models.root / "CURRENT").stat().st_mode & 0o777 == 0o644
+
+
 def test_publishing_the_same_artifact_again_adds_nothing(tmp_path):
     models = registry(tmp_path, versions=2)
     again = models.publish(tmp_path / "run0")

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cml.artifact import read_manifest
+from cml.cli import cli
 from cml.commands.retrain import command
 from cml.errors import CmlError, ConfigError, QualityGateError
 from cml.events.store import EventStore
@@ -136,3 +137,28 @@ def test_events_are_learned_from_and_erased_users_left_out(models: Path, tmp_pat
     row = now.users.row("u3")
     mine = now.seen_items[now.seen_indptr[row] : now.seen_indptr[row + 1]]
     assert [now.items[item] for item in mine] == ["i1"]  # what came after the erasure
+
+
+def test_features_and_items_that_were_added_by_them_live_on(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item_id,group\n" + "".join(f"i{row},{row // 20}\n" for row in range(40)))
+    table = ("--items", str(items), "--item-kind", "group=tags")
+    columns = ("--set", "features.columns=group")
+    settings = [argument for setting in QUICK for argument in ("--set", setting)]
+    first = retrain(
+        two_groups(tmp_path / "old.csv", likes=8), tmp_path / "models", *table, *columns, *settings
+    )
+    assert first.exit_code == 0, first.output
+    more = tmp_path / "more.csv"
+    more.write_text("item_id,group\nwaiting,1\n")
+    added = CliRunner().invoke(
+        cli, ["items", "add", str(more), "--models", str(tmp_path / "models"), "--item-kind", "group=tags"]
+    )
+    assert added.exit_code == 0, added.output
+    second = retrain(two_groups(tmp_path / "new.csv", likes=10), tmp_path / "models")
+    assert second.exit_code == 0, second.output
+    model = Registry(tmp_path / "models").load()
+    assert model.placer is not None
+    assert list(model.items)[-1] == "waiting"
+    place = model.placer.place([{"group": ["1"]}]).vectors[0]
+    assert np.allclose(model.item_vectors[-1], place)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from cml.artifact import load
+from cml.artifact import load, write
+from cml.commands.evaluate import command as evaluate
 from cml.commands.train import command
+from cml.content import Content
+from cml.features.extractor import Extractor
+from cml.features.placing import ItemPlacer
 from tests.cml.training_worlds import two_tastes
 
 QUICK = ("--threads", "1", "--set", "dim=8", "--set", "epochs=4", "--set", "batch_size=64")
@@ -73,3 +79,51 @@ def test_rows_from_a_file_place_items_without_any_table(files, tmp_path) -> None
     parity = np.array([int(user[1:]) % 2 for user in model.users])
     nearest = ((users[:, None, :] - places.vectors[:2]) ** 2).sum(2).argmin(1)
     assert (nearest == parity).mean() > 0.95
+
+
+def test_cold_items_are_judged_where_the_model_itself_places_them(files, tmp_path) -> None:
+    """By year, which has nothing to do with the tags that the evaluation could regress on by itself."""
+    years = [f"i{row},{('even', 'odd')[row % 2]},{1900 + 100 * (row % 2)}\n" for row in range(26)]
+    (tmp_path / "items.csv").write_text("item_id,genres,year\n" + "".join(years))
+    (tmp_path / "cold.csv").write_text(
+        "user_id,item_id\n" + "".join(f"u{u},i{24 + u % 2}\n" for u in range(10))
+    )
+    table = (
+        "--items",
+        str(tmp_path / "items.csv"),
+        "--item-kind",
+        "genres=tags",
+        "--item-kind",
+        "year=number",
+    )
+    result = train(files, tmp_path / "run", *table, "--features", "year")
+    assert result.exit_code == 0, result.output
+    model = load(tmp_path / "run" / "artifact")
+    assert model.placer is not None
+    backwards = replace(model.placer.extractor.layers[0], weight=-model.placer.extractor.layers[0].weight)
+    wrong = ItemPlacer(model.placer.encoder, Extractor([backwards], length=model.placer.extractor.length))
+    found = {}
+    for name, placer in (("right", model.placer), ("wrong", wrong)):
+        content = Content(**{each.name: getattr(model, each.name) for each in fields(Content)})
+        write(replace(content, placer=placer), tmp_path / name / "artifact")
+        judged = ("--test", str(tmp_path / "cold.csv"), "--cold-items", str(tmp_path / "items.csv"))
+        said = CliRunner().invoke(
+            evaluate, [str(tmp_path / name), *judged, "--item-kind", "genres=tags", "--k", "1", "--json"]
+        )
+        assert said.exit_code == 0, said.output
+        found[name] = json.loads(said.stdout)["cold"]["placed"]["metrics"]["recall@1"]
+    assert found == {"right": 1.0, "wrong": 0.0}
+
+
+def test_a_checkpoint_of_other_features_is_refused(files, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cml.training.checkpoint.Checkpoint.pause", 0.0)
+    monkeypatch.setattr(
+        "cml.training.checkpoint.Checkpoint.remove", lambda _self: None
+    )  # as if it were killed
+    options = ("--items", str(files["items"]), "--features", "genres")
+    assert train(files, tmp_path, *options).exit_code == 0
+    assert train(files, tmp_path, *options, "--resume").exit_code == 0
+    changed = files["items"].read_text().replace("i2,even", "i2,odd")
+    (tmp_path / "items.csv").write_text(changed)
+    other = train(files, tmp_path, "--items", str(tmp_path / "items.csv"), "--features", "genres", "--resume")
+    assert "other data or settings" in str(other.exception)

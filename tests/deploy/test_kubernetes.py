@@ -11,6 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from cml.cli import COMMANDS, cli
+from cml.errors import QualityGateError, StoppedError
 from service.settings import PREFIX, Settings
 from tests.contracts.documents import REPOSITORY
 
@@ -43,6 +44,14 @@ def test_a_field_that_does_not_exist_would_be_found() -> None:
     wrong = document | {"spec": document["spec"] | {"replica": 2}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, "1.31", strict=True)
+
+
+def test_two_retrainings_never_run_at_once_and_a_refusal_is_not_tried_again() -> None:
+    job = next(document["spec"] for _, document in DOCUMENTS if document["kind"] == "CronJob")
+    assert job["concurrencyPolicy"] == "Forbid"
+    rules = job["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    codes = {code: rule["action"] for rule in rules for code in rule["onExitCodes"]["values"]}
+    assert (codes[QualityGateError.exit_code], codes[StoppedError.exit_code]) == ("FailJob", "Ignore")
 
 
 def test_nothing_runs_as_root_or_writes_where_it_should_not() -> None:

@@ -8,7 +8,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cml.errors import ArtifactError, ConfigError, DataError
-from cml.features.encoding import LONGEST_TEXT, FeatureEncoder
+from cml.features.encoding import FAR, LONGEST_TEXT, FeatureEncoder
 from cml.features.extractor import Extractor, Layer
 from cml.features.schema import Feature, FeatureSchema
 
@@ -47,6 +47,17 @@ def test_of_a_long_text_the_beginning_counts() -> None:
     war, roses = (encoder.fitted[0].terms.find(word) for word in ("war", "roses"))
     long = {"title": "roses " * (LONGEST_TEXT // 6) + "war " * 100_000}
     assert encoder.encode([long]).indices.tolist() == [roses] != [war]
+
+
+def test_one_wild_number_counts_as_far_and_no_farther() -> None:
+    encoder = FeatureEncoder.fit(FeatureSchema((Feature("year", "numeric"),)), ITEMS)
+    assert encoder.encode([{"year": 1e12}, {"year": -1e12}]).values.tolist() == [FAR, -FAR]
+
+
+def test_terms_beyond_the_limit_are_the_rarest() -> None:
+    items = [{"genres": ["a", "b"]}, {"genres": ["b", "c"]}, {"genres": ["b", "c"]}]
+    encoder = FeatureEncoder.fit(FeatureSchema((Feature("genres", "multi"),)), items, max_terms=2)
+    assert list(encoder.fitted[0].terms) == ["b", "c"]
 
 
 def test_unknown_values_count_as_missing() -> None:
