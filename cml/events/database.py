@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from cml.errors import EventStoreError, MissingExtraError
 
 SQLITE, POSTGRES = "sqlite", "postgresql"
 _BUSY_MILLISECONDS = 10_000
+_RETRY_SECONDS = 0.01
 # What libpq is told unless the URL says otherwise. A server that is gone is noticed within seconds.
 _POSTGRES_QUERY = {
     "connect_timeout": "3",  # seconds
@@ -128,10 +131,24 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see below
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when the power fails
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Several that open a file of another journal mode at once would each have to wait for the others, so
+    SQLite refuses all but one at once, whatever the busy timeout; later they find the mode as it should be."""
+    deadline = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:

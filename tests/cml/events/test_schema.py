@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 
@@ -159,6 +161,15 @@ def test_replicas_that_start_together_migrate_once(url, engine, monkeypatch):
 def test_replicas_that_start_together_on_an_empty_database_make_one_store(url, engine):
     start_together(url)
     assert version(engine) == schema.newest()
+
+
+def test_processes_that_open_a_file_of_another_journal_mode_at_once_wait_for_each_other(tmp_path):
+    for attempt in range(40):  # one in fifteen failed where the first refusal was final
+        path = tmp_path / f"{attempt}.db"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE of_somebody_else (column_1)")
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        start_together(f"sqlite:///{path}")
 
 
 def start_together(url: str) -> None:
