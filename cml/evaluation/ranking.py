@@ -8,7 +8,6 @@ stage, so a list does not depend on tiling or on the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
+
+from cml.threads import side_by_side
 
 TILE_BYTES = 64 * 2**20  # of scores, all threads together
 TILE_USERS = 256  # enough for the matrix product to run at full speed
@@ -102,23 +103,19 @@ def _block_users(n: int, width: int, workers: int) -> int:
 
 
 def _in_blocks(ranker: Callable[[], RankBlock], n: int, k: int, size: int, workers: int) -> NDArray[np.int32]:
-    """Rank blocks of users, each whole block in one thread: cheaper than threads inside every operation."""
+    """Rank blocks of `size` users; `ranker` is made once a thread."""
     result = np.full((n, k), NO_ITEM, dtype=np.int32)
-    starts = iter(range(0, n, size))
 
-    def work(_: int) -> None:
-        torch.set_num_threads(1)
+    def worker() -> Callable[[int], None]:
         rank = ranker()
-        for start in starts:  # shared: each thread takes the next block
+
+        def work(start: int) -> None:
             keys = rank(slice(start, min(start + size, n)))
             result[start : start + len(keys), : keys.shape[1]] = _rows(keys).cpu().numpy()
 
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(work, range(workers)))
-    finally:
-        torch.set_num_threads(before)  # in a worker it also set the default of threads made later
+        return work
+
+    side_by_side(range(0, n, size), worker, workers)
     return result
 
 

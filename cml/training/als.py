@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-BLOCK_ELEMENTS = 1 << 21  # of gathered vectors held at once
+from cml.threads import side_by_side
+
+BLOCK_ELEMENTS = 1 << 19  # of gathered vectors that a thread holds at once
+PIECES = 16  # at least, of a side, so that no thread waits long for another
 SKETCH_ROUNDS = 2  # more find the leading directions more sharply and lose the others
 
 
@@ -60,49 +63,63 @@ def _sketch(by_user: csr_array, dim: int, generator: torch.Generator) -> Tensor:
 
 def _solve(pairs: csr_array, other: Tensor, unobserved: float, regularization: float) -> Tensor:
     """The best vectors of one side, (rows, dim), given the other's."""
+    dim = other.shape[1]
     spread, rotation = torch.linalg.eigh(unobserved * (other.T @ other))
-    rotated = other @ rotation
+    rotated = torch.nn.functional.pad(other @ rotation, (0, 0, 0, 1))  # the last row fills up short ones
     counts = np.diff(pairs.indptr)
     ridge = torch.from_numpy(regularization * (counts + unobserved * len(other))).float()
-    solved = torch.zeros(pairs.shape[0], other.shape[1])
-    for rows, columns, present in _blocks(pairs, counts, other.shape[1]):
-        diagonal = spread.clamp(min=0)[None, :] + ridge[rows][:, None]
-        vectors = rotated[columns] * present[:, :, None]
-        solve = _in_pairs if columns.shape[1] <= other.shape[1] else _in_dimensions
-        solved[rows] = solve(vectors, diagonal, present)
+    solved = torch.zeros(pairs.shape[0], dim)
+
+    def solve(rows: NDArray[np.integer]) -> None:
+        at = torch.from_numpy(rows)
+        vectors = rotated[torch.from_numpy(_columns(pairs, counts, rows, padding=len(other)))]
+        diagonal = spread.clamp(min=0)[None, :] + ridge[at][:, None]
+        solved[at] = (_in_pairs if vectors.shape[1] <= dim else _in_dimensions)(vectors, diagonal)
+
+    side_by_side(_blocks(counts, dim), lambda: solve)
     return solved @ rotation.T
 
 
-def _in_pairs(vectors: Tensor, diagonal: Tensor, present: Tensor) -> Tensor:
-    scaled = vectors / diagonal[:, None, :]
-    system = torch.baddbmm(torch.eye(vectors.shape[1]), scaled, vectors.transpose(1, 2))
-    weights = torch.cholesky_solve(present[:, :, None], torch.linalg.cholesky(system))
-    return torch.bmm(scaled.transpose(1, 2), weights).squeeze(2)
+def _in_pairs(vectors: Tensor, diagonal: Tensor) -> Tensor:
+    """Rows (n, dim) from their pairs' vectors (n, longest, dim), which are overwritten, and diagonals (n, dim)."""
+    roots = diagonal.rsqrt()[:, None, :]
+    scaled = vectors.mul_(roots)
+    system = torch.baddbmm(torch.eye(vectors.shape[1]), scaled, scaled.transpose(1, 2))
+    ones = torch.ones(*vectors.shape[:2], 1)  # of padding too: its vectors are zeros, so its weights are idle
+    weights = torch.cholesky_solve(ones, torch.linalg.cholesky(system))
+    return (weights.transpose(1, 2) @ scaled).mul_(roots).squeeze(1)
 
 
-def _in_dimensions(vectors: Tensor, diagonal: Tensor, _present: Tensor) -> Tensor:
+def _in_dimensions(vectors: Tensor, diagonal: Tensor) -> Tensor:
+    """The same where there are more pairs than dimensions."""
     system = torch.baddbmm(torch.diag_embed(diagonal), vectors.transpose(1, 2), vectors)
     return torch.cholesky_solve(vectors.sum(1)[:, :, None], torch.linalg.cholesky(system)).squeeze(2)
 
 
-def _blocks(
-    pairs: csr_array, counts: NDArray[np.integer], dim: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Rows of similar length together: (rows (n,), columns (n, longest) padded with 0, present (n, longest))."""
+def _blocks(counts: NDArray[np.integer], dim: int) -> Iterator[NDArray[np.integer]]:
+    """Rows that have pairs, those with similarly many together."""
     order = np.argsort(counts, kind="stable")
     order = order[counts[order] > 0]
-    start = 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and (stop + 1 - start) * counts[order[stop]] * dim <= BLOCK_ELEMENTS:
-            stop += 1
-        rows = order[start:stop]
-        within = np.arange(counts[rows[-1]])
-        present = within[None, :] < counts[rows][:, None]
-        at = np.where(present, pairs.indptr[rows][:, None] + within[None, :], 0)
-        columns = np.where(present, pairs.indices[at], 0).astype(np.int64)
-        yield torch.from_numpy(rows), torch.from_numpy(columns), torch.from_numpy(present).float()
-        start = stop
+    most = min(BLOCK_ELEMENTS, counts.sum() * dim // PIECES)
+    while len(order):
+        longest = counts[
+            order[: most // dim + 1]
+        ]  # of a block that ends there, to which others are filled up
+        sizes = np.arange(1, len(longest) + 1) * longest * dim
+        stop = max(1, int(np.searchsorted(sizes, most, side="right")))
+        yield order[:stop]
+        order = order[stop:]
+
+
+def _columns(
+    pairs: csr_array, counts: NDArray[np.integer], rows: NDArray[np.integer], padding: int
+) -> NDArray[np.int64]:
+    """The pairs' columns of each row, (n, longest), short rows filled up with `padding`."""
+    within = np.arange(counts[rows].max())
+    present = within[None, :] < counts[rows][:, None]
+    columns = np.full(present.shape, padding, dtype=np.int64)
+    columns[present] = pairs.indices[(pairs.indptr[rows][:, None] + within[None, :])[present]]
+    return columns
 
 
 def lift(users: Tensor, items: Tensor, radius: float) -> tuple[Tensor, Tensor]:
