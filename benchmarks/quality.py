@@ -71,11 +71,8 @@ def compared(parts: Parts, work: Path, given: argparse.Namespace) -> Iterator[di
             traceback.print_exc()
             rows.append({"model": name, "skipped": _reason(error)})
         yield _told(parts, rows, tests, given)
-    rows.append(_our_row(OURS, (), parts, work, given, tests))
+    rows.append(_our_row(parts, work, given, tests))
     yield _told(parts, rows, tests, given)
-    if given.auto:
-        rows.append(_our_row(f"{OURS} --auto", ("--auto", given.auto), parts, work, given, tests))
-        yield _told(parts, rows, tests, given)
 
 
 def _told(
@@ -140,27 +137,21 @@ def choose(
 
 
 def _our_row(
-    name: str,
-    arguments: Sequence[str],
-    parts: Parts,
-    work: Path,
-    given: argparse.Namespace,
-    tests: dict[str, Evaluation],
+    parts: Parts, work: Path, given: argparse.Namespace, tests: dict[str, Evaluation]
 ) -> dict[str, Any]:
     runs = []
     for seed in range(given.seeds):
-        run = work / f"{name.replace(' ', '_')}-{seed}"
-        more = [*arguments, *given.ours]
-        model, said = trained(parts, run, seed=seed, threads=given.threads, arguments=more)
+        run = work / f"{OURS.replace(' ', '_')}-{seed}"
+        model, said = trained(parts, run, seed=seed, threads=given.threads, arguments=given.ours)
         found = judged(model, parts.to_judge)
-        tests.setdefault(name, found)  # the first seed speaks in the paired comparison
+        tests.setdefault(OURS, found)  # the first seed speaks in the paired comparison
         runs.append(found.metrics())
         print(
-            f"{parts.name}: {name}, seed {seed}: {found.metrics()[CHOOSES]:.4f}, {said['seconds']:.1f} s",
+            f"{parts.name}: {OURS}, seed {seed}: {found.metrics()[CHOOSES]:.4f}, {said['seconds']:.1f} s",
             flush=True,
         )
     return {
-        "model": name,
+        "model": OURS,
         "settings": said["config"],
         "epoch": said["best_epoch"],
         "fit_seconds": round(said["training_seconds"], 2),
@@ -176,7 +167,7 @@ def _our_row(
 
 def _against_best(rows: Sequence[Mapping[str, Any]], tests: Mapping[str, Evaluation]) -> dict[str, Any]:
     """For each metric: the best peer, and by how much we (first seed) are above it, with the 95 % interval."""
-    peers = [row for row in rows if "test" in row and not row["model"].startswith(OURS)]
+    peers = [row for row in rows if "test" in row and row["model"] != OURS]
     if not peers or OURS not in tests:
         return {}
     told = {}
@@ -207,7 +198,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ours", type=shlex.split, default=[], help="more arguments for `cml train`, in quotes"
     )
-    parser.add_argument("--auto", help="also run `cml train --auto` with this budget, for example 15m")
     return parser
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from benchmarks.environment import REPOSITORY
@@ -94,7 +95,29 @@ def speed(record: Record) -> str:
     return "\n".join(lines)
 
 
-SECTIONS: Mapping[str, Callable[[Record], str]] = {"quality": quality, "speed": speed}
+def tuning(record: Record) -> str:
+    """One data set: the defaults beside what a budget has chosen."""
+    rows = [
+        [name, *(f"{mean(run['test'][metric] for run in runs):.4f}" for metric in record["ratios"])]
+        for name, runs in (
+            ("`cml train`", record["models"]["defaults"]),
+            (f"`cml train --auto {record['budget']}`", record["models"]["auto"]),
+        )
+    ]
+    ratios = [f"{ratio:.3f}" for ratio in record["ratios"].values()]
+    lines = [
+        f"### Defaults and tuned on {record['data']}",
+        "",
+        _counts(record),
+        "",
+        *_table(["", "Recall@50", "NDCG@10"], [*rows, ["ratio", *ratios]]),
+        "",
+        _origin(record),
+    ]
+    return "\n".join(lines)
+
+
+SECTIONS: Mapping[str, Callable[[Record], str]] = {"quality": quality, "tuning": tuning, "speed": speed}
 
 
 def _recall(row: Record) -> float:

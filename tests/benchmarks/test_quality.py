@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import quality
+from benchmarks import quality, tuning
 from benchmarks.closed_form import ease_lists
 from benchmarks.fitted import Fitted, by_inner_product
 from tests.benchmarks.worlds import ITEMS, USERS, tiny_parts, write_interactions
@@ -84,8 +84,17 @@ def test_a_peer_that_fails_is_told_and_does_not_end_the_rest(
 
     monkeypatch.setattr(quality, "_peer_row", no_room)
     monkeypatch.setattr(quality, "_our_row", lambda *_: {"model": "cml train"})
-    given = argparse.Namespace(
-        models=["ease"], auto=None, threads=1, configurations=1, fit_limit=1.0, seeds=1
-    )
+    given = argparse.Namespace(models=["ease"], threads=1, configurations=1, fit_limit=1.0, seeds=1)
     *_, record = quality.compared(parts, tmp_path, given)
     assert record["models"] == [{"model": "ease", "skipped": "no room"}, {"model": "cml train"}]
+
+
+@pytest.mark.slow
+def test_defaults_and_auto_are_judged_on_the_same_test_pairs(tmp_path: Path) -> None:
+    data = write_interactions(tmp_path / "tiny")
+    tuning.main(["--data", str(data), "--budget", "4s", "--threads", "1", "--results", str(tmp_path)])
+    record = json.loads((tmp_path / "tuning-tiny.json").read_text(encoding="utf-8"))
+    defaults, auto = record["models"]["defaults"], record["models"]["auto"]
+    assert len(defaults) == len(auto) == 1
+    for metric, ratio in record["ratios"].items():
+        assert ratio == pytest.approx(defaults[0]["test"][metric] / auto[0]["test"][metric], abs=1e-3)

@@ -48,3 +48,18 @@ def test_the_best_stands_first_with_its_seeds_and_its_gap(tmp_path: Path) -> Non
 
 def test_a_page_without_records_has_no_tables(tmp_path: Path) -> None:
     assert "|" not in filled(PAGE, tmp_path)
+
+
+def test_defaults_stand_beside_what_a_budget_chose(tmp_path: Path) -> None:
+    runs = [{"test": {"recall@50": recall, "ndcg@10": 0.1}} for recall in (0.2, 0.4)]
+    record = BIRTHPLACE | {
+        "counts": dict.fromkeys(("users", "items", "train_pairs", "valid_pairs", "test_pairs"), 1000),
+        "budget": "15m",
+        "models": {"defaults": runs, "auto": runs[1:]},
+        "ratios": {"recall@50": 0.75, "ndcg@10": 1.0},
+    }
+    write_record("tuning", "tiny", record, tmp_path)
+    page = filled("<!-- tuning -->\n<!-- end of tuning -->", tmp_path)
+    assert "| `cml train` | 0.3000 | 0.1000 |" in page
+    assert "| `cml train --auto 15m` | 0.4000 | 0.1000 |" in page
+    assert "| ratio | 0.750 | 1.000 |" in page
