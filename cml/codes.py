@@ -6,6 +6,7 @@ distance between two codes bounds the true distance from below, and what the cod
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import faiss
@@ -41,16 +42,16 @@ class Codes:
 
     def candidates(
         self, point: NDArray[np.float32], k: int, selector: Any = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The k rows whose codes are nearest to a point's: (bounds, rows), nearest first.
-
-        A bound is what the squared distance from the point to the vector of this row, or of any row after it
-        or not among the k, is never below, but for the library's rounding.
-        """
+    ) -> tuple[NDArray[np.int64], float]:
+        """The k rows whose codes are nearest to a point's, and a bound: the squared distance from the point to the
+        vector of any other row, or of the last of these, is never below it, but for the library's rounding."""
         look = None if selector is None else faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         # Rounded here, because the library rounds too and would not say by how much.
         code = np.clip(np.rint(point / np.float32(self._step)), -_LEVELS, _LEVELS)
         off = point - code * np.float64(self._step)
-        squared, rows = self._index.search(code[None], k, params=look)
-        bounds = np.sqrt(squared[0]) * self._step - (self.radius + float(np.sqrt(off @ off)))
-        return np.square(np.maximum(bounds, 0.0)), rows[0]
+        squared, rows = np.empty(k, dtype=np.float32), np.empty(k, dtype=np.int64)
+        # The library's own entry: its Python wrapper costs as much as a tenth of the search.
+        search = self._index.search_c  # type: ignore[attr-defined]
+        search(1, faiss.swig_ptr(code), k, faiss.swig_ptr(squared), faiss.swig_ptr(rows), look)
+        distance = math.sqrt(squared[-1]) * self._step - (self.radius + math.sqrt(off @ off))
+        return rows, max(distance, 0.0) ** 2

@@ -7,6 +7,7 @@ projected gradient steps find its minimum from anywhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from copy import copy
 from typing import NamedTuple
@@ -14,17 +15,38 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-POOL = 1024  # items that stand for the catalogue; more gain nothing measurable
+POOL = 512  # items that stand for the catalogue; more gain nothing measurable
 STEPS = 3  # gradient steps; more gain nothing measurable
 HALF_LIFE = 30 * 86400.0  # seconds
 
 
+class Liked(NamedTuple):
+    """What a user likes, and how much of it each item is."""
+
+    vectors: NDArray[np.float32]  # (liked, dim)
+    offsets: NDArray[np.float32]  # (liked,): squared norms / T
+    weights: NDArray[np.float32]  # (liked,), of sum 1
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], weights: NDArray[np.floating], temperature: float) -> Liked:
+        """Vectors (liked, dim) with weights that count relative to each other."""
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+        return cls(vectors, squares / temperature, weights / weights.sum())
+
+
 class Negatives(NamedTuple):
-    """What liked items are compared with: vectors, squared norms, and for how many items each stands."""
+    """What liked items are compared with, and what of their share does not depend on the user's point."""
 
     vectors: NDArray[np.float32]  # (n, dim)
-    squares: NDArray[np.float32]  # (n,)
-    log_counts: NDArray[np.float32]  # (n,)
+    offsets: NDArray[np.float32]  # (n,): log of how many items each stands for, less its squared norm / T
+
+    @classmethod
+    def of(
+        cls, vectors: NDArray[np.float32], log_counts: NDArray[np.floating], temperature: float
+    ) -> Negatives:
+        """Vectors (n, dim) that each stand for as many items as the logarithms (n,) say."""
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+        return cls(vectors, (log_counts - squares / temperature).astype(vectors.dtype))
 
 
 class FoldIn:
@@ -45,8 +67,8 @@ class FoldIn:
         self._pool_rows = np.unique(
             np.linspace(0, self._n_items - 1, min(pool, self._n_items)).astype(np.int64)
         )
-        self._pool = np.ascontiguousarray(item_vectors[self._pool_rows])
-        self._pool_squares = np.einsum("ij,ij->i", self._pool, self._pool)
+        sample = np.ascontiguousarray(item_vectors[self._pool_rows])
+        self._pool = Negatives.of(sample, np.zeros(len(sample)), temperature)
 
     def knowing(self, vectors_of: Callable[[NDArray[np.integer]], NDArray[np.float32]]) -> FoldIn:
         """The same for users who like items in further rows too; `vectors_of` gives the vectors of any rows.
@@ -79,14 +101,13 @@ class FoldIn:
         negatives = self._negatives(
             liked, disliked, _weights(disliked_weights, len(disliked)) / liked_weights.sum()
         )
-        targets = self._vectors_of(np.asarray(liked))
-        liked_weights /= liked_weights.sum()
+        targets = Liked.of(self._vectors_of(np.asarray(liked)), liked_weights, self._temperature)
         begin = (
-            self._on_surface(liked_weights @ targets)
+            self._on_surface(targets.weights @ targets.vectors)
             if start is None
             else np.asarray(start, dtype=np.float32)
         )
-        return self._descend(begin, targets, liked_weights, negatives)
+        return self._descend(begin, targets, negatives)
 
     def _negatives(
         self, liked: NDArray[np.integer], disliked: NDArray[np.integer], disliked_ratios: NDArray[np.float32]
@@ -97,36 +118,25 @@ class FoldIn:
         at = at[self._pool_rows[at] == own]
         n_items, n_free = self._n_items, len(self._pool_rows) - len(at)
         n_own = np.count_nonzero(own < n_items)
-        log_counts = np.full(len(self._pool_rows), np.log((n_items - n_own) / n_free) if n_free else -np.inf)
-        log_counts[at] = -np.inf  # stands for no item: cheaper than copying the others out
-        negatives = Negatives(self._pool, self._pool_squares, log_counts.astype(np.float32))
+        vectors, offsets = self._pool
+        offsets = offsets + np.float32(np.log((n_items - n_own) / n_free) if n_free else -np.inf)
+        offsets[at] = -np.inf  # stands for no item: cheaper than copying the others out
         if not len(disliked):
-            return negatives
-        away = self._vectors_of(disliked)
+            return Negatives(vectors, offsets)
         shares = disliked_ratios / (1 + disliked_ratios.sum())
-        return Negatives(
-            np.concatenate([negatives.vectors, away]),
-            np.concatenate([negatives.squares, np.einsum("ij,ij->i", away, away)]),
-            np.concatenate([negatives.log_counts, np.log(shares * n_items)]),
-        )
+        away = Negatives.of(self._vectors_of(disliked), np.log(shares * n_items), self._temperature)
+        return Negatives(np.concatenate([vectors, away.vectors]), np.concatenate([offsets, away.offsets]))
 
-    def _descend(
-        self,
-        point: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        weights: NDArray[np.float32],
-        negatives: Negatives,
-    ) -> NDArray[np.float32]:
+    def _descend(self, point: NDArray[np.float32], liked: Liked, negatives: Negatives) -> NDArray[np.float32]:
         """Projected gradient descent with Barzilai-Borwein step sizes."""
-        if negatives.log_counts.max() == -np.inf:  # the user has liked the whole catalogue
+        if negatives.offsets.max() == -np.inf:  # the user has liked the whole catalogue
             return self._project(point)
-        squares = np.einsum("ij,ij->i", targets, targets)
         rate = (
             self._temperature / 2
         )  # the curvature of a softmax of 2 point.item / T, over items in a unit ball
         before = gradient_before = None
         for _ in range(STEPS):
-            gradient = smooth_warp_gradient(point, targets, squares, weights, negatives, self._temperature)
+            gradient = smooth_warp_gradient(point, liked, negatives, self._temperature)
             if before is not None and gradient_before is not None:
                 move, turn = point - before, gradient - gradient_before
                 curvature = float(move @ turn)
@@ -147,26 +157,22 @@ class FoldIn:
 
 
 def smooth_warp_gradient(
-    point: NDArray[np.float32],
-    targets: NDArray[np.float32],
-    target_squares: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    negatives: Negatives,
-    temperature: float,
+    point: NDArray[np.float32], liked: Liked, negatives: Negatives, temperature: float
 ) -> NDArray[np.float32]:
     """Gradient (dim,) of one user's weighted smooth WARP loss [CML-6] in the user's point.
 
-    targets: the liked items' vectors (liked, dim), with their squared norms and weights (liked,). The sum
-    over negatives is shared by all liked items. The point's own norm cancels and is left out everywhere.
+    The sum over negatives is shared by all liked items. The point's own norm cancels and is left out everywhere.
     """
-    closeness = (2 * (negatives.vectors @ point) - negatives.squares) / temperature + negatives.log_counts
+    scaled = point * (2 / temperature)
+    closeness = negatives.vectors @ scaled
+    closeness += negatives.offsets
     top = closeness.max()
-    shares = np.exp(closeness - top)
-    total = shares.sum()
-    excess = (target_squares - 2 * (targets @ point)) / temperature + (top + np.log(total))
-    pull = weights / (1 + np.exp(-excess))
-    centre = (shares @ negatives.vectors) / total
-    return 2 * (pull.sum() * centre - pull @ targets)
+    closeness -= top
+    shares = np.exp(closeness, out=closeness)
+    total = float(shares.sum())
+    excess = liked.offsets - liked.vectors @ scaled + (float(top) + math.log(total))
+    pull = liked.weights / (1 + np.exp(-excess))
+    return (shares @ negatives.vectors) * (2 * float(pull.sum()) / total) - 2 * (pull @ liked.vectors)
 
 
 def recency_weights(times: NDArray[np.floating], half_life: float = HALF_LIFE) -> NDArray[np.float64]:

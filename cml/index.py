@@ -168,12 +168,12 @@ class ItemIndex:
         """The first k of all, or None where the codes are too coarse to say."""
         fetch = min(2 * k + _CODES_SLACK, available)
         if allowed is None:
-            bounds, rows = codes.candidates(point, fetch)
+            rows, bound = codes.candidates(point, fetch)
         else:
             bits, selector = _selector(len(self.vectors), allowed)
-            bounds, rows = codes.candidates(point, fetch, selector)
+            rows, bound = codes.candidates(point, fetch, selector)
             del bits  # only now: the selector reads them
-        return self._proved(point, k, rows, float(bounds[-1]))
+        return self._proved(point, k, rows, bound)
 
     def _by_library(
         self, points: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None

@@ -21,7 +21,7 @@ from cml.errors import QueryError
 from cml.item_changes import catalogue_of
 from cml.vocabulary import UNKNOWN_ROW
 
-_CARDS = 32_768  # items whose id and metadata are kept as Python objects
+_CARDS = 32_768  # items whose id, row and metadata are kept as Python objects
 _MASKS = 16  # filters whose result is kept; one byte an item each
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
@@ -84,6 +84,7 @@ class OwnItems:
         self.artifact = artifact
         # The caches know the artifact and nothing else: in a reference cycle it would outlive its swap.
         self.card = lru_cache(maxsize=_CARDS)(partial(_card, artifact))
+        self.find = lru_cache(maxsize=_CARDS)(artifact.items.find)
         self.matching = lru_cache(maxsize=_MASKS)(partial(_matching, artifact.catalogue))
 
 
@@ -112,7 +113,7 @@ class Stock:
 
     def find(self, item_id: str) -> int:
         """Row of an item, `UNKNOWN_ROW` for one that is neither the version's own nor added."""
-        row = self.artifact.items.find(item_id)
+        row = self._own.find(item_id)
         if row != UNKNOWN_ROW or self.added is None:
             return row
         at = self.added.positions.get(item_id)

@@ -11,11 +11,13 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import orjson
 
 from cml.errors import VocabularyError
 from cml.events.meaning import EVENTS_KNOWN
+from cml.events.values import Event
 from cml.neighbours import similar_users, users_for_item
 from cml.recommend import (
     PERSONAL,
@@ -38,7 +40,7 @@ from service.settings import Settings
 from service.signals import Signals, from_events, from_request
 from service.store import SnapshotStore
 
-Job = Callable[[], bytes]
+Result = TypeVar("Result")
 # Catalogues with at most this many numbers are searched in well under a millisecond: handing that to another
 # thread would cost more than it frees.
 _INLINE = 2_000_000
@@ -62,7 +64,7 @@ class Answers:
         self._counter = itertools.count(1)
         self._searcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
 
-    async def run(self, job: Job) -> bytes:
+    async def run(self, job: Callable[[], Result]) -> Result:
         """The job's result; computed on the one search thread where the catalogue is large."""
         if self._store.current.artifact.item_vectors.size <= _INLINE:
             return job()
@@ -75,10 +77,20 @@ class Answers:
     async def for_user(self, user_id: str, options: ListOptions) -> bytes:
         """The items nearest to a user; popular ones for a user of whom nothing is known."""
         page = self._pages.page(options, user_id)
-        signals = self._stored_signals(user_id, page)
-        if page.plain and not signals:
-            return self._published(page, user_id)
-        return await self.run(lambda: self._encode(page, self._personal(page, user_id, signals), user_id))
+        events = self._live.events_of(user_id)
+        key = user_id, page.k, page.variant
+        encoded = self._ready.find(page.snapshot, key, events) if page.plain else None
+        if encoded is None:
+            signals = self._signals(events, page)
+
+            def make() -> EncodedList:
+                return self._encoded(page, self._personal(page, user_id, signals), user_id)
+
+            as_published = page.plain and not signals
+            encoded = make() if as_published else await self.run(make)
+            if page.plain and (signals or encoded.strategy == PERSONAL):  # of unknown users there is no end
+                self._ready.keep(page.snapshot, key, events, encoded)
+        return self._finish(page, encoded)
 
     async def for_session(self, request: SessionRequest) -> bytes:
         """The items nearest to somebody known by likes and dislikes, and by history if they say who."""
@@ -88,7 +100,7 @@ class Answers:
         page = self._pages.page(request, user_id)
         signals = from_request(request)
         if user_id is not None:
-            signals = self._stored_signals(user_id, page) + signals
+            signals = self._signals(self._live.events_of(user_id), page) + signals
         return await self.run(lambda: self._encode(page, self._personal(page, user_id, signals), user_id))
 
     async def similar_items(self, item_id: str, options: ListOptions) -> bytes:
@@ -169,8 +181,8 @@ class Answers:
                 page.snapshot, signals.liked, signals.disliked, user_id=user_id, **page.asked
             )
 
-    def _stored_signals(self, user_id: str, page: Page) -> Signals:
-        events = self._live.events_of(user_id)
+    def _signals(self, events: Sequence[Event], page: Page) -> Signals:
+        """What a user's events say beyond what the version learned."""
         if not events:
             return Signals()
         known = int(page.snapshot.artifact.data.get(EVENTS_KNOWN, 0))
@@ -181,23 +193,14 @@ class Answers:
             if known < one.sequence <= page.cursor.through and find(one.item_id) != UNKNOWN_ROW
         )
 
-    def _published(self, page: Page, user_id: str) -> bytes:
-        """A user's list as it was published, without options: kept as bytes once it was made."""
-        key = user_id, page.k, page.variant
-        encoded = self._ready.find(page.snapshot, key)
-        if encoded is None:
-            answer = recommend(page.snapshot, user_id, **page.asked)
-            encoded = self._encoder.encode(page.snapshot, answer, user_id=user_id, variant=page.variant)
-            if answer.strategy == PERSONAL:  # lists of unknown users, of whom there is no end, are not kept
-                self._ready.keep(page.snapshot, key, encoded)
-        return self._finish(page, encoded)
-
     def _encode(self, page: Page, answer: Recommendations, user_id: str | None = None) -> bytes:
+        return self._finish(page, self._encoded(page, answer, user_id))
+
+    def _encoded(self, page: Page, answer: Recommendations, user_id: str | None) -> EncodedList:
         explained = "because" in page.asked
-        encoded = self._encoder.encode(
+        return self._encoder.encode(
             page.snapshot, answer, user_id=user_id, variant=page.variant, explained=explained
         )
-        return self._finish(page, encoded)
 
     def _finish(self, page: Page, encoded: EncodedList) -> bytes:
         """Count the list and give it an id of its own."""

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+_SURROGATES = frozenset(map(chr, range(0xD800, 0xE000)))
+
 
 def _storable(value: str) -> str:
     """Text that can be written as UTF-8 and holds no NUL."""
-    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if "\0" in value or not (value.isascii() or _SURROGATES.isdisjoint(value)):
         raise ValueError("must be Unicode text without NUL characters")
     return value
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cml.fold_in import FoldIn, Negatives, recency_weights, smooth_warp_gradient
+from cml.fold_in import FoldIn, Liked, Negatives, recency_weights, smooth_warp_gradient
 from tests.cml.small_models import points
 from tests.reference.lists import smooth_warp_loss
 
@@ -13,13 +13,10 @@ def items():
     return points(60, 6, np.random.default_rng(0))
 
 
-def squared(vectors):
-    return np.einsum("ij,ij->i", vectors, vectors)
-
-
 def gradient(point, liked, weights, negatives, counts):
-    parts = Negatives(negatives, squared(negatives), np.log(counts))
-    return smooth_warp_gradient(point, liked, squared(liked), weights, parts, T)
+    return smooth_warp_gradient(
+        point, Liked.of(liked, weights, T), Negatives.of(negatives, np.log(counts), T), T
+    )
 
 
 def test_the_gradient_is_the_slope_of_the_slow_loss(items):

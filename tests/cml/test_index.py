@@ -179,10 +179,11 @@ def test_what_codes_say_about_distance_is_never_too_much():
     vectors = points(9000, 32, np.random.default_rng(13))
     codes = Codes(vectors)
     for point in points(20, 32, np.random.default_rng(14)):
-        bounds, rows = codes.candidates(point, 50)
+        rows, bound = codes.candidates(point, 50)
         squared = ((vectors.astype(np.float64) - point) ** 2).sum(axis=1)
-        assert (bounds <= squared[rows] + 1e-5).all()
-        assert np.delete(squared, rows).min() >= bounds[-1] - 1e-5
+        assert np.delete(squared, rows).min() >= bound - 1e-5
+        assert squared[rows[-1]] >= bound - 1e-5
+        assert bound > 0.5 * squared[rows[-1]]  # and not much too little: it must rule others out
 
 
 def test_vectors_that_their_codes_cannot_tell_apart_are_still_ordered_truly():

@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from cml.events.store import EventStore
+from cml.recommend import recommend_session
+from service import answers
 from tests.service.conftest import ids, refused
 from tests.service.worlds import content, publish
 
@@ -55,6 +57,28 @@ def test_the_next_answer_of_another_worker_counts_the_event_too(serve):
     assert ids(recommended(other, "new", k=2)) == ["i6", "i5"]
     send(other, like("new", "i6"))
     assert ids(recommended(one, "new", k=1)) == ["i5"]
+
+
+def test_a_live_list_is_made_once_until_the_users_next_event(client, monkeypatch):
+    made = []
+
+    def counted(*arguments, **options):
+        made.append(options["user_id"])
+        return recommend_session(*arguments, **options)
+
+    monkeypatch.setattr(answers, "recommend_session", counted)
+    send(client, like("new", "i7"))
+    first = recommended(client, "new", k=2)
+    assert ids(first) == ids(recommended(client, "new", k=2)) == ["i6", "i5"]
+    send(client, like("other", "i0"))
+    assert ids(recommended(client, "new", k=2)) == ["i6", "i5"]
+    assert made == ["new"]
+    assert first.json()["recommendation_id"] != recommended(client, "new", k=2).json()["recommendation_id"]
+    send(client, like("new", "i6"))
+    assert ids(recommended(client, "new", k=1)) == ["i5"]
+    client.put("/v1/items/i5", json={"hidden": True})
+    assert ids(recommended(client, "new", k=1)) != ["i5"]
+    assert made == ["new"] * 3
 
 
 def test_a_disliked_item_leaves_and_a_later_like_brings_the_user_back_to_it(client):
