@@ -16,7 +16,7 @@ from cml.content import Content
 from cml.errors import ArtifactError
 from cml.features.placing import ItemPlacer
 from cml.features.values import fitting
-from cml.item_changes import catalogue_of, changed_catalogue, joined
+from cml.item_changes import catalogue_of, changed_catalogue, joined, kinds_of
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 ADDED = "added_items"  # in a manifest's data: {"first_row", "items"} of those that were placed, not trained
@@ -138,7 +138,8 @@ def _extended(
         trending=_longer(content.trending, n_new, 0.0),
         first_seen=_longer(content.first_seen, n_new, now.timestamp()),
         catalogue=joined(
-            content.catalogue, catalogue_of([record for _, record in placed], content.catalogue, kinds)
+            content.catalogue,
+            catalogue_of([record for _, record in placed], kinds_of(content.catalogue), kinds),
         ),
         data=content.data | {ADDED: {"first_row": first, "items": n_own + n_new - first}},
     )

@@ -20,7 +20,7 @@ def changed_catalogue(
     A value that does not fit the kind of its column was said of another version, and is left out. A new column
     is of the given kind, or of the kind of its first value.
     """
-    kinds = _kinds(changed.values(), catalogue, kinds_of_new)
+    kinds = kinds_with(changed.values(), kinds_of(catalogue), kinds_of_new)
     columns: dict[str, list[Any]] = {
         name: [column.value(row) for row in range(catalogue.n_items)]
         for name, column in catalogue.columns.items()
@@ -35,16 +35,33 @@ def changed_catalogue(
 
 
 def catalogue_of(
-    said: Sequence[Mapping[str, Any]], like: Catalogue, kinds_of_new: Mapping[str, str] = _MEANT
+    said: Sequence[Mapping[str, Any]], like: Mapping[str, str], kinds_of_new: Mapping[str, str] = _MEANT
 ) -> Catalogue:
-    """A catalogue of new items, one each, by the same rules: the columns of another one, and new ones."""
-    kinds = _kinds(said, like, kinds_of_new)
+    """A catalogue of new items, one each, by the same rules: columns of the kinds in `like`, and new ones."""
+    kinds = kinds_with(said, like, kinds_of_new)
     columns = dict[str, list[Any]]()
     for name, kind in kinds.items():
         values = [metadata.get(name) for metadata in said]
         fitting = zip(values, _fits(values, kind), strict=True)
         columns[name] = [value if fits else None for value, fits in fitting]
     return Catalogue.from_columns(len(said), columns, kinds)
+
+
+def kinds_of(catalogue: Catalogue) -> dict[str, str]:
+    """The kinds of its columns."""
+    return {name: column.kind for name, column in catalogue.columns.items()}
+
+
+def kinds_with(
+    said: Iterable[Mapping[str, Any]], known: Mapping[str, str], of_new: Mapping[str, str] = _MEANT
+) -> dict[str, str]:
+    """The kinds of the known columns and of those that were said besides."""
+    kinds = dict(known)
+    for metadata in said:
+        for name, value in metadata.items():
+            if name not in kinds and not is_missing(value):
+                kinds[name] = of_new.get(name) or infer_kind([value])
+    return kinds
 
 
 def joined(first: Catalogue, second: Catalogue) -> Catalogue:
@@ -66,18 +83,6 @@ def misfit(name: str, value: Any, catalogue: Catalogue) -> str | None:
     """Why the value cannot stand in the column of this name; None when it can."""
     column = catalogue.columns.get(name)
     return _unfit(name, value, column.kind if column else _MEANT.get(name))
-
-
-def _kinds(
-    said: Iterable[Mapping[str, Any]], catalogue: Catalogue, of_new: Mapping[str, str]
-) -> dict[str, str]:
-    """The kinds of the catalogue's columns and of those that were said besides."""
-    kinds = {name: column.kind for name, column in catalogue.columns.items()}
-    for metadata in said:
-        for name, value in metadata.items():
-            if name not in kinds and not is_missing(value):
-                kinds[name] = of_new.get(name) or infer_kind([value])
-    return kinds
 
 
 def _fits(values: Sequence[Any], kind: str) -> list[bool]:

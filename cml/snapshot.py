@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cml.additions import Additions
 from cml.artifact import Artifact
 from cml.errors import QueryError, VocabularyError
 from cml.fold_in import FoldIn
 from cml.index import ItemIndex
 from cml.registry import Registry
-from cml.stock import Additions, Card, OwnItems, Stock
+from cml.stock import Card, OwnItems, Stock
 from cml.vocabulary import UNKNOWN_ROW
 
 TEMPERATURE = 0.3  # of the fold-in where the config does not say what the model was trained with

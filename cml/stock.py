@@ -6,8 +6,7 @@ arrival, then those without. Whoever asks need not know which is which.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -15,14 +14,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from cml.additions import Addition, Additions
 from cml.artifact import Artifact
-from cml.catalogue import Catalogue
+from cml.blocks import kept_masks, matching_lacking
 from cml.errors import QueryError
-from cml.item_changes import catalogue_of
+from cml.item_changes import kinds_of
 from cml.vocabulary import UNKNOWN_ROW
 
 _CARDS = 32_768  # items whose id, row and metadata are kept as Python objects
-_MASKS = 16  # filters whose result is kept; one byte an item each
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -33,50 +32,6 @@ class Card(NamedTuple):
     record: dict[str, Any]
 
 
-class Addition(NamedTuple):
-    """An item that a version was not made with. Without a place, `reason` says why."""
-
-    item_id: str
-    metadata: Mapping[str, Any]
-    added_at: float  # seconds since 1970, NaN unknown
-    vector: NDArray[np.float32] | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Additions:
-    """Items added to a version, those with a place first, each part in the order of arrival."""
-
-    items: tuple[Addition, ...]
-    vectors: NDArray[np.float32]  # (placed, dim): of the first `placed` items
-    catalogue: Catalogue
-
-    @classmethod
-    def of(cls, items: Iterable[Addition], artifact: Artifact) -> Additions:
-        """Additions to this version, given in the order of arrival; metadata takes the kinds of its columns."""
-        ordered = sorted(items, key=lambda item: item.vector is None)
-        placed = [item.vector for item in ordered if item.vector is not None]
-        dim = artifact.item_vectors.shape[1]
-        return cls(
-            tuple(ordered),
-            np.stack(placed).astype(np.float32) if placed else np.empty((0, dim), dtype=np.float32),
-            catalogue_of([item.metadata for item in ordered], artifact.catalogue),
-        )
-
-    @cached_property
-    def positions(self) -> dict[str, int]:
-        """Where each id stands."""
-        return {item.item_id: at for at, item in enumerate(self.items)}
-
-    @cached_property
-    def added_at(self) -> NDArray[np.float64]:
-        """Seconds since 1970, NaN unknown."""
-        return np.array([item.added_at for item in self.items], dtype=np.float64)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-
 class OwnItems:
     """The items that a version was made with, and what is kept ready about them."""
 
@@ -85,7 +40,7 @@ class OwnItems:
         # The caches know the artifact and nothing else: in a reference cycle it would outlive its swap.
         self.card = lru_cache(maxsize=_CARDS)(partial(_card, artifact))
         self.find = lru_cache(maxsize=_CARDS)(artifact.items.find)
-        self.matching = lru_cache(maxsize=_MASKS)(partial(_matching, artifact.catalogue))
+        self.matching = kept_masks(artifact.catalogue)
 
 
 class Stock:
@@ -109,14 +64,14 @@ class Stock:
         if self.added is None or row < self.n_own:
             return self._own.card(row)
         at = row - self.n_own
-        return Card(self.added.items[at].item_id, self.added.catalogue.record(at))
+        return Card(self.added[at].item_id, self.added.record(at))
 
     def find(self, item_id: str) -> int:
         """Row of an item, `UNKNOWN_ROW` for one that is neither the version's own nor added."""
         row = self._own.find(item_id)
         if row != UNKNOWN_ROW or self.added is None:
             return row
-        at = self.added.positions.get(item_id)
+        at = self.added.find(item_id)
         return UNKNOWN_ROW if at is None else self.n_own + at
 
     def find_placed(self, item_id: str) -> int:
@@ -128,9 +83,8 @@ class Stock:
         """`find` for many."""
         rows = self.artifact.items.rows(item_ids)
         if self.added is not None:
-            positions = self.added.positions
             for at in np.flatnonzero(rows == UNKNOWN_ROW).tolist():
-                position = positions.get(item_ids[at])
+                position = self.added.find(item_ids[at])
                 rows[at] = UNKNOWN_ROW if position is None else self.n_own + position
         return rows
 
@@ -157,8 +111,7 @@ class Stock:
     @cached_property
     def columns(self) -> dict[str, str]:
         """Metadata columns and their kinds."""
-        catalogues = [self.artifact.catalogue] + ([] if self.added is None else [self.added.catalogue])
-        return {name: column.kind for catalogue in catalogues for name, column in catalogue.columns.items()}
+        return dict(kinds_of(self.artifact.catalogue) if self.added is None else self.added.kinds)
 
     def matching(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
         """Mask of the items that satisfy the conditions; see `Catalogue.matching`. Raises QueryError."""
@@ -170,13 +123,15 @@ class Stock:
             ) from None
         if self.added is None:
             return self._own.matching(key)
-        new = self.added.catalogue.matching(orjson.loads(key))
-        return np.concatenate([self._own_matching(orjson.loads(key)), new])
+        given, kinds = orjson.loads(key), self.added.kinds
+        new = self.added.matching(given)
+        own = matching_lacking(self._own.matching, self.artifact.catalogue.columns, given, kinds)
+        return np.concatenate([own, new])
 
     def available(self, moment: Any) -> NDArray[np.bool_] | None:
         """Mask of the items available at a moment; None where no item says when it is. See `Catalogue`."""
         own = self.artifact.catalogue.available(moment)
-        added = None if self.added is None else self.added.catalogue.available(moment)
+        added = None if self.added is None else self.added.available(moment)
         if self.added is None or (own is None and added is None):
             return own
         own = np.ones(self.n_own, dtype=bool) if own is None else own
@@ -188,31 +143,13 @@ class Stock:
         if self.added is None:
             return self.artifact.catalogue.search_titles(query, limit)
         ranks = self.artifact.catalogue.title_ranks(query)
-        ranks |= {self.n_own + at: rank for at, rank in self.added.catalogue.title_ranks(query).items()}
+        ranks |= {self.n_own + at: rank for at, rank in self.added.title_ranks(query).items()}
         return sorted(ranks, key=lambda row: (ranks[row], row))[:limit]
 
     def addition(self, row: int) -> Addition | None:
         """The added item in a row, None for one of the version's own."""
-        return None if self.added is None or row < self.n_own else self.added.items[row - self.n_own]
-
-    def _own_matching(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
-        """Conditions on the own items, in whose columns some of the added ones' may be missing."""
-        assert self.added is not None
-        known = self.artifact.catalogue.columns
-        own = {name: condition for name, condition in where.items() if name in known}
-        mask = self._own.matching(orjson.dumps(own, option=orjson.OPT_SORT_KEYS))
-        for name in where.keys() - known.keys():
-            nothing = type(self.added.catalogue.columns[name]).build([None])
-            if not nothing.matching(where[name])[0]:
-                mask = np.zeros(self.n_own, dtype=bool)
-        return mask
+        return None if self.added is None or row < self.n_own else self.added[row - self.n_own]
 
 
 def _card(artifact: Artifact, row: int) -> Card:
     return Card(artifact.items[row], artifact.catalogue.record(row))
-
-
-def _matching(catalogue: Catalogue, key: bytes) -> NDArray[np.bool_]:
-    mask = catalogue.matching(orjson.loads(key))
-    mask.flags.writeable = False
-    return mask

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 import numpy as np
 
+from cml.additions import Addition, Additions
 from cml.artifact import Artifact
 from cml.events.values import ItemState
 from cml.features.values import fitting, known_features
-from cml.stock import Addition, Additions
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 NO_EXTRACTOR = "the version has no feature extractor"
@@ -20,23 +21,34 @@ class AddedItems:
 
     def __init__(self) -> None:
         self._items: Vocabulary | None = None
-        self._placed: dict[str, tuple[ItemState, Addition | None]] = {}
+        self._known: dict[str, ItemState] = {}
+        self._additions: Additions | None = None
 
-    def to(self, artifact: Artifact, states: Mapping[str, ItemState]) -> Additions | None:
-        """What these states add to the version; None when that is nothing."""
-        if self._items is not artifact.items:  # loaded again; changed metadata alone moves no item
-            self._items, self._placed = artifact.items, {}
-        news = [state for state in states.values() if self._is_news(state)]
-        for state, addition in zip(news, _additions(news, artifact), strict=True):
-            self._placed[state.item_id] = state, addition
-        added = [found for item_id in states if (found := self._placed[item_id][1]) is not None]
-        if not added:
-            return None
-        return Additions.of(sorted(added, key=lambda item: float(np.nan_to_num(item.added_at))), artifact)
+    def to(self, artifact: Artifact, states: dict[str, ItemState]) -> Additions | None:
+        """What these states, the latest last, add to the version; None when that is nothing."""
+        if self._additions is None or self._items is not artifact.items:  # loaded again
+            self._items, self._known, self._additions = artifact.items, {}, Additions.none(artifact)
+        elif not self._additions.fits(artifact):  # changed metadata moves no item
+            self._additions = Additions.of(
+                (item for part in self._additions.parts for item in part), artifact
+            )
+        news = latest(states, self._known)
+        if news:
+            self._additions = self._taken_over(self._additions, news, artifact)
+        return self._additions if len(self._additions) else None
 
-    def _is_news(self, state: ItemState) -> bool:
-        known = self._placed.get(state.item_id)
-        return known is None or known[0] is not state
+    def _taken_over(self, additions: Additions, news: list[ItemState], artifact: Artifact) -> Additions:
+        changed = list(zip(news, _additions(news, artifact), strict=True))
+        self._known.update((state.item_id, state) for state in news)
+        return additions.changed(
+            [addition for _, addition in changed if addition is not None],
+            gone=[state.item_id for state, addition in changed if addition is None],
+        )
+
+
+def latest(states: dict[str, ItemState], known: Mapping[str, ItemState]) -> list[ItemState]:
+    """The states that are not known yet. Those that changed last stand last, so known ones are not looked through."""
+    return list(takewhile(lambda state: known.get(state.item_id) is not state, reversed(states.values())))
 
 
 def _additions(states: list[ItemState], artifact: Artifact) -> list[Addition | None]:

@@ -22,6 +22,7 @@ from service.auth import Keyring
 from service.catalogue import ItemLookup
 from service.context import Context
 from service.edge import Edge
+from service.edits import Masks
 from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.live import Live
@@ -83,10 +84,11 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Servic
 def _context(settings: Settings, lifecycle: Lifecycle) -> Context:
     metrics = Metrics()
     registry = Registry(settings.models)
-    store = SnapshotStore(registry, metrics, verify=settings.verify)
     stored = EventStore(settings.events_url, wait_for_server=True) if settings.events_url else None
     live = Live(stored)
-    pages = Pages(settings, store, live)
+    masks = Masks(live)
+    store = SnapshotStore(registry, metrics, masks.prepare, verify=settings.verify)
+    pages = Pages(settings, store, live, masks)
     records = Records(stored)
     return Context(
         settings=settings,

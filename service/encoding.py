@@ -10,10 +10,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from cml.additions import Additions
 from cml.answers import Because, Neighbour, Recommendations
 from cml.artifact import Artifact
 from cml.snapshot import Snapshot
-from cml.stock import Additions
 
 _MOST_FRAGMENTS = 200_000  # items kept encoded per version; beyond it all are forgotten and encoded again
 

@@ -43,7 +43,8 @@ class Live:
         self._marks = Marks()
         self._events: dict[str, tuple[Event, ...]] = {}
         self.erased: dict[str, int] = {}  # digest of a user id -> number of the erasure
-        self.items: dict[str, ItemState] = {}
+        self.items: dict[str, ItemState] = {}  # what changed last stands last
+        self.hidden: set[str] = set()
         self._newest_item = 0
         self.masks_changed = (
             0  # counts up with `items` and `erased`: what is derived from them is keyed by it
@@ -98,6 +99,11 @@ class Live:
         return self._marks.events
 
     @property
+    def newest_erasure(self) -> int:
+        """Number of the last erasure that was taken over."""
+        return self._marks.erasures
+
+    @property
     def newest_item(self) -> int:
         """When the last item was added, in microseconds since 1970; 0 before there is one."""
         return self._newest_item
@@ -134,7 +140,10 @@ class Live:
         if changes.erased:
             self._events.clear()  # only digests are known, so any of these users may be meant
         self.erased.update(changes.erased)
-        self.items.update((state.item_id, state) for state in changes.items)
+        for state in changes.items:
+            self.items.pop(state.item_id, None)
+            self.items[state.item_id] = state
+            (self.hidden.add if state.hidden else self.hidden.discard)(state.item_id)
         self._newest_item = max([self._newest_item, *(added_mark(state.added_at) for state in changes.items)])
         self.masks_changed += bool(changes.items or changes.erased)
         self.experiment = changes.experiment or self.experiment

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any, NamedTuple
 
+from cml.additions import Additions
 from cml.catalogue import AVAILABLE_FROM, AVAILABLE_UNTIL
 from cml.errors import QueryError
 from cml.snapshot import Snapshot
-from cml.stock import Additions
 from service import cursors
 from service.asked import ListOptions
 from service.cursors import Cursor
@@ -59,14 +60,19 @@ class Pages:
     """Makes pages. For the event loop's thread."""
 
     def __init__(
-        self, settings: Settings, store: SnapshotStore, live: Live, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        store: SnapshotStore,
+        live: Live,
+        masks: Masks,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._store = store
         self._live = live
         self._clock = clock
         self.assignment = Assignment(store, live)
-        self.masks = Masks(live)
+        self.masks = masks
 
     def shown(self) -> Snapshot:
         """The current version as it must be shown now."""
@@ -137,7 +143,11 @@ class Pages:
 
 def _later(added: Additions, mark: int) -> list[str]:
     """Ids of the items added after a mark: in the middle of a listing they would push others onto the next page."""
-    return [item.item_id for item in added.items if added_mark(item.added_at) > mark]
+    return [
+        item.item_id
+        for part in added.parts
+        for item in takewhile(lambda item: added_mark(item.added_at) > mark, reversed(part))
+    ]
 
 
 @contextmanager

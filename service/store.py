@@ -7,7 +7,7 @@ cannot be loaded changes nothing except `failure`, which readiness and the metri
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
 
@@ -15,9 +15,13 @@ from cml.errors import CmlError, RegistryError
 from cml.events.values import ItemState
 from cml.registry import Registry
 from cml.snapshot import Snapshot
-from service.edits import with_metadata
+from service.edits import Metadata
 from service.errors import Problem
 from service.metrics import Metrics
+
+Prepare = Callable[
+    [Snapshot, dict[str, ItemState]], None
+]  # makes a version that is new here ready to be shown
 
 _log = logging.getLogger(__name__)
 
@@ -25,16 +29,16 @@ _log = logging.getLogger(__name__)
 class SnapshotStore:
     """The current snapshot, the one before it (listings begun on it can be continued) and a candidate."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, *, verify: bool) -> None:
+    def __init__(self, registry: Registry, metrics: Metrics, prepare: Prepare, *, verify: bool) -> None:
         self._registry = registry
         self._metrics = metrics
+        self._prepare = prepare
         self._verify = verify
         self._loading = Lock()
-        self._published: dict[str, Snapshot] = {}  # as loaded
+        self._held: dict[str, Metadata] = {}
         self._shown: dict[str, Snapshot] = {}  # the same, with metadata that was changed since
         self._current: Snapshot | None = None
         self._before: str | None = None
-        self._edits = 0
         self.failure: str | None = None
 
     @property
@@ -57,23 +61,21 @@ class SnapshotStore:
         """The versions in memory."""
         return tuple(self._shown)
 
-    def refresh(
-        self, candidate: str | None = None, items: Mapping[str, ItemState] | None = None, edits: int = 0
-    ) -> bool:
+    def refresh(self, candidate: str | None = None, items: dict[str, ItemState] | None = None) -> bool:
         """Load what CURRENT names, and the candidate, if that is news; True when the current one changed.
 
-        `items` says what was changed about items, `edits` counts the changes: when it moves, they are applied
-        again. Blocks while it reads: call it from a thread of its own.
+        `items` is what was said about items, the latest last. Blocks while it reads: call it from a thread of
+        its own.
         """
         with self._loading:
             before = self._current
             try:
                 name = self._registry.current()
                 if name is not None:
-                    held = candidate if candidate in self._published else None
-                    self._hold(name, held, items or {}, edits)
+                    held = candidate if candidate in self._held else None
+                    self._hold(name, held, items or {})
                     if candidate != held and candidate is not None:  # only now: it must not keep `name` away
-                        self._hold(name, candidate, items or {}, edits)
+                        self._hold(name, candidate, items or {})
                 elif before is not None:
                     raise RegistryError(
                         f"{self._registry.root}: the registry cannot be reached, or its CURRENT is gone; check what "
@@ -84,22 +86,19 @@ class SnapshotStore:
                 self._failed(error)
             return self._current is not None and (before is None or before.version != self._current.version)
 
-    def _hold(self, name: str, candidate: str | None, items: Mapping[str, ItemState], edits: int) -> None:
-        """Have these versions and the one before in memory, and no others; swap when all are there."""
+    def _hold(self, name: str, candidate: str | None, items: dict[str, ItemState]) -> None:
+        """Have these versions and the one before in memory, and no others; swap when all are there and prepared."""
         swapped = self._current is None or self._current.version != name
         before = self._current.version if swapped and self._current is not None else self._before
         wanted = {name, candidate or name}
-        if before is not None and before in self._published:
+        if before is not None and before in self._held:
             wanted.add(before)
-        published = {version: self._published.get(version) or self._load(version) for version in wanted}
-        shown = {
-            version: self._shown[version]
-            if self._edits == edits and self._published.get(version) is snapshot
-            else with_metadata(snapshot, items)
-            for version, snapshot in published.items()
-        }
-        self._published, self._shown, self._current = published, shown, shown[name]
-        self._before, self._edits = before, edits
+        held = {version: self._held.get(version) or Metadata(self._load(version)) for version in wanted}
+        shown = {version: metadata.after(items) for version, metadata in held.items()}
+        for version in wanted - self._held.keys():
+            self._prepare(shown[version], items)
+        self._held, self._shown, self._current = held, shown, shown[name]
+        self._before = before
         if swapped:
             self._announce(shown[name])
 

@@ -36,7 +36,7 @@ class Watch:
             context.store.failure = live.failure
         else:
             candidate = None if live.experiment is None else live.experiment.candidate
-            await asyncio.to_thread(context.store.refresh, candidate, dict(live.items), live.masks_changed)
+            await asyncio.to_thread(context.store.refresh, candidate, dict(live.items))
         context.pages.masks.forget_all_but(context.store.versions())
         if self._keyring.refresh():
             _log.info("API keys taken over from the changed file")

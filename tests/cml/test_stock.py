@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from cml import artifact
+from cml.additions import Addition, Additions
 from cml.catalogue import Catalogue
 from cml.content import Content
 from cml.errors import QueryError, VocabularyError
 from cml.neighbours import users_for_item
 from cml.recommend import Signal, popular, recommend, recommend_session, similar_items
 from cml.snapshot import Snapshot
-from cml.stock import Addition, Additions
 from cml.vocabulary import Vocabulary
 from tests.cml import small_models
 from tests.cml.small_models import DAY, GENRES, points
@@ -209,7 +209,7 @@ def test_values_that_do_not_fit_a_column_are_left_out(tmp_path: Path) -> None:
     own = small_models.snapshot(tmp_path)
     said = [{"year": "soon", "mood": "dark"}, {"year": 1999, "mood": 3}, {"available_until": "2020-01-01"}]
     added = Additions.of([Addition(f"n{at}", each, at) for at, each in enumerate(said)], own.artifact)
-    assert [added.catalogue.record(at) for at in range(3)] == [
+    assert [added.record(at) for at in range(3)] == [
         {"mood": "dark"},
         {"year": 1999, "mood": "3"},
         {"available_until": "2020-01-01"},

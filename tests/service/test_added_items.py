@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from cml.vocabulary import Vocabulary
+from service import added
+from service.added import place
 from tests.service.conftest import ids, refused
 from tests.service.worlds import content, placing, publish
 
@@ -211,3 +213,38 @@ def test_new_columns_of_mixed_kinds_do_not_keep_versions_away(serve, models):
     client.post("/v1/admin/reload")
     ready = client.get("/readyz").json()
     assert (ready["status"], ready["model_version"]) == ("ready", name)
+
+
+def test_items_are_placed_in_a_new_version_before_it_answers(serve, models, monkeypatch):
+    client = serve()
+    for number in range(5):
+        put(client, f"new{number}", title="New", genres=["Horror"])
+    client.put("/v1/items/new0/hidden")
+    client.put("/v1/items/i1/hidden")
+    placed = []
+    monkeypatch.setattr(
+        added, "place", lambda states, version: placed.append(len(states)) or place(states, version)
+    )
+    name = publish(models, placing(content(shift=0.01)))
+    client.post("/v1/admin/reload")
+    assert sum(placed) == 5
+    placed.clear()
+    answer = client.get("/v1/users/ann/recommendations", params={"k": 6})
+    assert answer.json()["model_version"] == name
+    assert ids(answer) == ["new1", "new2", "new3", "new4", "a/b", "i4"]
+    assert sum(placed) == 0
+
+
+def test_metadata_of_the_versions_own_items_is_changed_and_given_back(serve, models):
+    client = serve()
+    put(client, "i1", title="Renamed", genres=["Horror"])
+    put(client, "new", genres=["Horror"])
+    client.post("/v1/admin/reload")
+    assert client.get("/v1/items/i1").json()["title"] == "Renamed"
+    client.put("/v1/items/i1/hidden")
+    client.post("/v1/admin/reload")
+    assert client.get("/v1/items/i1").json()["title"] == "Renamed"
+    assert client.put("/v1/items/i1", json={}).status_code == 200
+    client.post("/v1/admin/reload")
+    assert client.get("/v1/items/i1").json()["title"] == "Aliens"
+    assert recommended(client, "ann", k=2) == ["new", "i1"]
