@@ -94,9 +94,10 @@ class ItemIndex:
         points = np.ascontiguousarray(points, dtype=np.float32)
         rows = np.full((len(points), k), NO_ROW, dtype=np.int64)
         squared = np.full((len(points), k), np.inf, dtype=np.float32)
-        for at, point in enumerate(points):
-            near, near_squared = self._staged(self._cells, point, k)
-            rows[at, : len(near)], squared[at, : len(near)] = near, near_squared
+        for begin in range(0, len(points), _BLOCK):
+            staged = self._staged(self._cells, points[begin : begin + _BLOCK], k)
+            for at, (near, near_squared) in enumerate(staged, start=begin):
+                rows[at, : len(near)], squared[at, : len(near)] = near, near_squared
         return rows, squared
 
     def search_among(
@@ -109,26 +110,41 @@ class ItemIndex:
         return self._collect(points, k, len(allowed), allowed)
 
     def _staged(
-        self, cells: Cells, point: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The first k items: down to each depth what looking so deep adds to the items before, then all.
+        self, cells: Cells, points: NDArray[np.float32], k: int
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """The first k items of each point: down to each depth what looking so deep adds to those before, then all.
 
         A position is settled by the first stage that reaches it, so that deeper searches do not change it.
         """
-        rows, squared = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        nothing = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        lists = [nothing] * len(points)
         for depth in (*sorted(cells.probes), len(self.vectors)):
-            if len(rows) >= k:
+            short = [at for at, (rows, _) in enumerate(lists) if len(rows) < k]
+            if not short:
                 break
-            if depth == len(self.vectors):
-                found, found_squared = self._scan(point, min(k + len(rows), depth), None)
-            else:
-                candidates = cells.candidates(point[None, :], depth)[0]
-                candidates = candidates[candidates != NO_ROW]
-                found, found_squared = _first(point, candidates, self.vectors[candidates], depth)
-            fresh = np.flatnonzero(~np.isin(found, rows))[: depth - len(rows)]
-            rows = np.concatenate([rows, found[fresh]])
-            squared = np.concatenate([squared, found_squared[fresh]])
-        return rows[:k], squared[:k]
+            candidates = cells.candidates(points[short], depth) if depth in cells.probes else None
+            for number, at in enumerate(short):
+                near = None if candidates is None else candidates[number]
+                lists[at] = self._deeper(points[at], lists[at], depth, k, near)
+        return [(rows[:k], squared[:k]) for rows, squared in lists]
+
+    def _deeper(
+        self,
+        point: NDArray[np.float32],
+        so_far: tuple[NDArray[np.int64], NDArray[np.float32]],
+        depth: int,
+        k: int,
+        candidates: NDArray[np.int64] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """A list down to a depth: what the candidates (None: all items) add to it."""
+        rows, squared = so_far
+        if candidates is None:
+            found, found_squared = self._scan(point, min(k + len(rows), depth), None)
+        else:
+            candidates = candidates[candidates != NO_ROW]
+            found, found_squared = _first(point, candidates, self.vectors[candidates], depth)
+        fresh = np.flatnonzero(~np.isin(found, rows))[: depth - len(rows)] if len(rows) else slice(depth)
+        return np.concatenate([rows, found[fresh]]), np.concatenate([squared, found_squared[fresh]])
 
     def _collect(
         self, points: NDArray[np.float32], k: int, available: int, allowed: NDArray[np.int64] | None

@@ -103,9 +103,12 @@ class TagColumn:
     @classmethod
     def build(cls, values: Sequence[Any]) -> Self:
         tags = [_tags(value) for value in values]
-        names = Vocabulary(sorted({tag for item in tags for tag in item}))
+        names = sorted({tag for item in tags for tag in item})
+        row_of = {name: row for row, name in enumerate(names)}
         indptr = _offsets(map(len, tags), len(tags))
-        flat = names.rows(tag for item in tags for tag in item).astype(np.int32)
+        flat = np.fromiter(
+            (row_of[tag] for item in tags for tag in item), dtype=np.int32, count=int(indptr[-1])
+        )
         rows = np.repeat(np.arange(len(tags), dtype=np.int32), np.diff(indptr))
         arrays: dict[str, NDArray] = {
             "indptr": indptr,
@@ -113,7 +116,7 @@ class TagColumn:
             "tag_indptr": _offsets(np.bincount(flat, minlength=len(names)), len(names)),
             "tag_rows": rows[np.argsort(flat, kind="stable")],
         }
-        return cls(arrays | {f"names_{name}": array for name, array in names.arrays().items()})
+        return cls(arrays | {f"names_{name}": array for name, array in Vocabulary(names).arrays().items()})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Self:

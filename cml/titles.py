@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+_WORDS = re.compile(r"\w+")
 _MAX_SCANS = 8  # words of a query that are looked for; all of them are compared
 _MAX_CANDIDATES = 2_000  # titles looked at for one query: bounds the time that a query like "e" may take
 
@@ -73,8 +74,11 @@ class TitleSearch:
 
 def fold(text: str) -> str:
     """Lower-case words without accents or punctuation, single spaces between: what comparison works on."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    return " ".join(re.findall(r"\w+", plain.casefold()))
+    if not text.isascii():  # otherwise there is nothing to take off
+        text = "".join(
+            char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char)
+        )
+    return " ".join(_WORDS.findall(text.casefold()))
 
 
 def _rank(line: str, folded: str) -> tuple[int, int] | None:

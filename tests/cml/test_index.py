@@ -4,6 +4,7 @@ import pytest
 
 from cml.codes import Codes
 from cml.index import NO_ROW, ItemIndex, smallest
+from cml.manifest import IndexInfo
 from tests.cml.small_models import points
 from tests.reference.lists import nearest
 
@@ -109,8 +110,50 @@ def test_cells_reach_the_recall_that_they_state_on_other_points_too(clustered, t
     true, _ = ItemIndex(vectors).search(users[200:], 100)
     found, _ = index.search(users[200:], 100)
     recall = np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)])
-    assert recall > 0.9
+    assert recall >= 0.95
     assert index.info.params["probes"]["100"] < index.info.params["cells"] // 2
+
+
+@pytest.mark.parametrize("k", [30, 150])
+def test_cells_give_many_points_at_once_what_each_gets_alone(clustered, k):
+    vectors, users = clustered
+    index = ItemIndex.build(vectors, users, "cells", 0.8)
+    rows, squared = index.search(users, k)
+    for at, user in enumerate(users):
+        alone, alone_squared = index.search(user[None], k)
+        assert (alone[0] == rows[at]).all()
+        assert (alone_squared[0] == squared[at]).all()
+
+
+def test_cells_of_earlier_versions_are_still_searched(clustered, tmp_path):
+    vectors, users = clustered
+    made = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatL2(vectors.shape[1]),
+        vectors.shape[1],
+        64,
+        faiss.ScalarQuantizer.QT_8bit,
+        faiss.METRIC_L2,
+    )
+    made.train(vectors)
+    made.add(vectors)
+    faiss.write_index(made, str(tmp_path / "index.faiss"))
+    info = IndexInfo(
+        kind="cells", params={"cells": 64, "probes": {"100": 20, "300": 40}}, recall=0.99, recall_k=100
+    )
+    index = ItemIndex.load(vectors, info, tmp_path / "index.faiss")
+    true, _ = ItemIndex(vectors).search(users, 50)
+    found, _ = index.search(users, 50)
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]) > 0.95
+
+
+def test_one_far_vector_does_not_spoil_the_cells(clustered):
+    vectors, users = clustered
+    vectors = np.insert(vectors, 17, 300 * np.abs(vectors).max(), axis=0)
+    index = ItemIndex.build(vectors, users[:200], "cells", 0.95)
+    assert index.info.kind == "cells"
+    true, _ = ItemIndex(vectors).search(users[200:], 100)
+    found, _ = index.search(users[200:], 100)
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]) >= 0.93
 
 
 def test_cells_give_true_distances_in_order(clustered):
