@@ -3,8 +3,8 @@
     python -m benchmarks.million [--items 1000000] [--users 5000] [--models DIR]
 
 Clustered vectors in 64 dimensions. Requests come from wrk on the same machine, on 4 connections, to one worker with API
-keys and the event store. Recall is of the approximate index beside a search of all vectors, for points that the choice
-of its parameters has not seen: strangers folded in from ten likes, and items. Memory is private (USS) after traffic.
+keys and the event store. Recall is of the approximate index beside a search of all vectors: for users, for items, for
+strangers folded in from ten likes among the hundred items around one, and from ten likes drawn from everywhere. Memory is private (USS) after traffic.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ CONCURRENCY = 4
 _ASKED = 2000  # requests, and points on which recall is measured
 _STARTS = 5
 _LENGTHS = (10, 100)
+_LIKED = 10
 
 
 def main() -> None:
@@ -84,18 +85,24 @@ def _ready(models: Path) -> float:
 
 def _recall(snapshot: Snapshot, seed: int) -> dict[str, dict[str, float]]:
     """Of the true nearest items, the share that is found, by the kind of point and the length of the list."""
-    rng = np.random.default_rng(seed + 2)
-    vectors = snapshot.artifact.item_vectors
-    sessions = [
-        snapshot.fold_in.point(rng.choice(len(vectors), 10, replace=False)) for _ in range(_ASKED // 4)
-    ]
+    rng, n = np.random.default_rng(seed + 2), _ASKED // 4
+    vectors, users = snapshot.artifact.item_vectors, snapshot.artifact.user_vectors
+    around = snapshot.index.search(vectors[rng.choice(len(vectors), n, replace=False)], 100)[0]
     points = {
-        "sessions": np.stack(sessions),
-        "items": vectors[rng.choice(len(vectors), _ASKED // 4, replace=False)],
+        "users": users[rng.choice(len(users), n, replace=False)],
+        "items": vectors[rng.choice(len(vectors), n, replace=False)],
+        "sessions": _folded(snapshot, [rng.choice(near, _LIKED, replace=False) for near in around]),
+        "sessions without any taste": _folded(
+            snapshot, [rng.choice(len(vectors), _LIKED, replace=False) for _ in range(n)]
+        ),
     }
     return {
         kind: {f"recall@{k}": _found(snapshot, some, k) for k in _LENGTHS} for kind, some in points.items()
     }
+
+
+def _folded(snapshot: Snapshot, liked: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+    return np.stack([snapshot.fold_in.point(rows) for rows in liked])
 
 
 def _found(snapshot: Snapshot, points: NDArray[np.float32], k: int) -> float:

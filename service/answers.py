@@ -44,6 +44,7 @@ Result = TypeVar("Result")
 # Catalogues with at most this many numbers are searched in well under a millisecond: handing that to another
 # thread would cost more than it frees.
 _INLINE = 2_000_000
+_QUICK_REACH = 300  # items: so many of an approximate index are found as fast
 _TURN = 16  # lists of a batch before other requests get their turn
 
 
@@ -64,9 +65,9 @@ class Answers:
         self._counter = itertools.count(1)
         self._searcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
 
-    async def run(self, job: Callable[[], Result]) -> Result:
-        """The job's result; computed on the one search thread where the catalogue is large."""
-        if self._store.current.artifact.item_vectors.size <= _INLINE:
+    async def run(self, job: Callable[[], Result], *, quick: bool = False) -> Result:
+        """The job's result; computed on the one search thread where the catalogue is large, unless it is quick."""
+        if quick or self._store.current.artifact.item_vectors.size <= _INLINE:
             return job()
         return await asyncio.get_running_loop().run_in_executor(self._searcher, job)
 
@@ -101,7 +102,10 @@ class Answers:
         signals = from_request(request)
         if user_id is not None:
             signals = self._signals(self._live.events_of(user_id), page) + signals
-        return await self.run(lambda: self._encode(page, self._personal(page, user_id, signals), user_id))
+        quick = user_id is None and _is_quick(page, len(request.liked) + len(request.disliked))
+        return await self.run(
+            lambda: self._encode(page, self._personal(page, user_id, signals), user_id), quick=quick
+        )
 
     async def similar_items(self, item_id: str, options: ListOptions) -> bytes:
         """The items nearest to an item. Raises Problem 404 for one that the version does not know."""
@@ -114,7 +118,7 @@ class Answers:
             except VocabularyError:
                 raise unknown("item", item_id) from None
 
-        return await self.run(job)
+        return await self.run(job, quick=_is_quick(page, 1))
 
     async def ranked(self, by: Fallback, options: ListOptions) -> bytes:
         """The same list for everybody: popular, trending or recent."""
@@ -207,3 +211,9 @@ class Answers:
         self._metrics.answered(encoded.strategy, page.variant, page.restricted)
         recommendation_id = f"{page.snapshot.version}{page.mark}{self._nonce}{next(self._counter):x}"
         return encoded.whole(recommendation_id, page.following(encoded.n_items, self._settings.max_depth))
+
+
+def _is_quick(page: Page, n_own: int) -> bool:
+    """Whether the list, from which so many own items are left out, is made faster than another thread is woken."""
+    reach = page.k + n_own + len(page.snapshot.hidden)
+    return page.plain and reach <= _QUICK_REACH and not page.snapshot.index.exact

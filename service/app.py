@@ -70,7 +70,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Servic
     app = _routed(context, Watch(context, keyring, log))
     app.edge = Edge(
         app.behind_the_edge,
-        Shortcut(context.answers),
+        Shortcut(context.answers, settings.max_list),
         settings=settings,
         keyring=keyring,
         metrics=context.metrics,

@@ -1,4 +1,4 @@
-"""Our side of each connection: heads that never end are cut off, and an answer leaves in one piece."""
+"""Our side of each connection: heads that never end and bodies that nobody reads are cut off; answers leave whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_UNREAD = 1 << 22  # bytes of a body that are still taken after its answer: who sends so few gets to read why
 
 
 def protocol(header_timeout: float) -> type[HttpToolsProtocol]:
@@ -16,6 +18,7 @@ def protocol(header_timeout: float) -> type[HttpToolsProtocol]:
 
         _awaits_head = True
         _head_timer: asyncio.TimerHandle | None = None
+        _unread = 0
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
@@ -29,10 +32,18 @@ def protocol(header_timeout: float) -> type[HttpToolsProtocol]:
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self._awaits_head = True
+            self._unread = 0
 
         def on_headers_complete(self) -> None:
             self._awaits_head = False
             super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            super().on_body(body)
+            if self.cycle.response_complete:
+                self._unread += len(body)
+                if self._unread > _UNREAD:
+                    self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._awaits_head = False

@@ -22,8 +22,9 @@ _USUAL_LENGTHS = range(1, 101)
 class Shortcut:
     """Answers plain requests for a user's list (at most `k` is given) and sessions; leaves the rest to the routes."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, longest: int) -> None:
         self._answers = answers
+        self._longest = longest  # list in a body
         self._plain = {b"": ListOptions()} | {b"k=%d" % k: ListOptions(k=k) for k in _USUAL_LENGTHS}
 
     async def __call__(self, scope: MutableMapping[str, Any], body: bytes) -> tuple[str, bytes] | None:
@@ -35,6 +36,6 @@ class Shortcut:
             user_id = paths.read_id(path[len(_BEFORE) : -len(_AFTER)])
             return USER, await self._answers.for_user(user_id, options)
         if scope["method"] == "POST" and path == SESSION:
-            request = bodies.parse(body, SessionRequest)
+            request = bodies.parse(body, SessionRequest, self._longest)
             return SESSION, await self._answers.for_session(request)
         return None

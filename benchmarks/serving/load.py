@@ -140,7 +140,7 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path, any_answer: bo
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError) as error:
+        except OSError as error:  # refused, broken off, or accepted by a supervisor whose workers still start
             if any_answer and isinstance(error, urllib.error.HTTPError):
                 return
             time.sleep(0.05)

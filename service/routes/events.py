@@ -29,7 +29,7 @@ def routes(context: Context) -> APIRouter:
         All or none are stored. After an error or a lost connection send the same events again: those with an
         `event_id` that is known already change nothing.
         """
-        asked = await bodies.read(request, EventsRequest)
+        asked = await bodies.read(request, EventsRequest, context.settings.max_events)
         return shaped(await context.intake.take(asked.events))
 
     return router

@@ -35,7 +35,7 @@ def routes(context: Context) -> APIRouter:
 
         With `user_id` the user's stored history counts too. Unknown ids are skipped and named in `skipped`.
         """
-        asked = await bodies.read(request, SessionRequest)
+        asked = await bodies.read(request, SessionRequest, context.settings.max_list)
         return raw(await context.answers.for_session(asked))
 
     @router.post(
@@ -46,7 +46,8 @@ def routes(context: Context) -> APIRouter:
     )
     async def recommendations_for_many_users(request: Request) -> Response:
         """The same kind of list for each of many users, streamed as JSON lines."""
-        asked = await bodies.read(request, BatchRequest)
+        limits = context.settings
+        asked = await bodies.read(request, BatchRequest, max(limits.max_batch, limits.max_list))
         return StreamingResponse(context.answers.batch(asked), media_type="application/jsonl")
 
     return router
