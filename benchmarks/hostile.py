@@ -4,8 +4,8 @@
 
 Four ordinary connections (wrk, known users, k = 10) ask one worker with API keys while one other client misbehaves as
 fast as it can, in a process of its own. The yardstick is the same with a client instead that asks ordinary lists as
-fast as it can. All run on one machine, so that client's own work slows the others down as well. It does not count in the
-server's processor time for each of its attempts: what is used beyond the ordinary requests at their usual price.
+fast as it can. All run on one machine, so that client's own work slows the others down as well. It does not count in
+the server's processor time for each of its attempts: what is used beyond the ordinary requests at their usual price.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
 
 Clustered vectors in 64 dimensions. Requests come from wrk on the same machine, on 4 connections, to one worker with API
 keys and the event store. Recall is of the approximate index beside a search of all vectors: for users, for items, for
-strangers folded in from ten likes among the hundred items around one, and from ten likes drawn from everywhere. Memory is private (USS) after traffic.
+strangers folded in from ten likes among the hundred items around one, and from ten likes drawn from everywhere.
+Memory is private (USS) after traffic.
 """
 
 from __future__ import annotations

@@ -107,6 +107,20 @@ def test_a_head_that_never_ends_is_cut_off_and_costs_others_nothing(models):
             assert noise.recv(1000).startswith(b"HTTP/1.1 400")
 
 
+def test_a_body_without_end_is_answered_and_then_no_longer_read(models):
+    block = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    with (
+        server(models) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=10) as endless,
+    ):
+        endless.sendall(b"POST /v1/recommendations HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        endless.sendall(4 * block)
+        assert endless.recv(1000).startswith(b"HTTP/1.1 413")
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            endless.sendall(200 * block)
+        assert running.get("/livez").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -195,6 +195,21 @@ def test_hostile_bodies_get_a_4xx(client, path, body):
     refused(client.post(path, content=body), 422, "invalid-request")
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "limit"),
+    [
+        ("/v1/recommendations", "liked", 1000),
+        ("/v1/recommendations", "exclude", 1000),
+        ("/v1/recommendations/batch", "user_ids", 5000),
+        ("/v1/events", "events", 1000),
+    ],
+)
+def test_long_lists_are_refused_before_their_entries_are_looked_at(client, path, name, limit):
+    entries = ["wrong", *range(30_000)]  # whoever looked at one of them would refuse that one
+    answer = client.post(path, json={name: entries})
+    assert refused(answer, 422, "invalid-request") == f"{name}: 30001 entries, at most {limit}"
+
+
 @pytest.mark.parametrize("path", [b"/v1/items/%ff", b"/v1/items/%00", b"/v1/users/%c3%28/recommendations"])
 def test_paths_that_are_not_text_are_a_400(path):
     with pytest.raises(Problem) as refusal:
