@@ -97,20 +97,19 @@ def _recall(snapshot: Snapshot, seed: int) -> dict[str, dict[str, float]]:
             snapshot, [rng.choice(len(vectors), _LIKED, replace=False) for _ in range(n)]
         ),
     }
-    return {
-        kind: {f"recall@{k}": _found(snapshot, some, k) for k in _LENGTHS} for kind, some in points.items()
-    }
+    return {kind: _found(snapshot, some) for kind, some in points.items()}
 
 
 def _folded(snapshot: Snapshot, liked: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
     return np.stack([snapshot.fold_in.point(rows) for rows in liked])
 
 
-def _found(snapshot: Snapshot, points: NDArray[np.float32], k: int) -> float:
-    _, true = faiss.knn(points, snapshot.artifact.item_vectors, k)
-    found, _ = snapshot.index.search(points, k)
-    shares = [np.isin(wanted, got).mean() for wanted, got in zip(true, found, strict=True)]
-    return round(float(np.mean(shares)), 5)
+def _found(snapshot: Snapshot, points: NDArray[np.float32]) -> dict[str, float]:
+    _, true = faiss.knn(points, snapshot.artifact.item_vectors, max(_LENGTHS))
+    found, _ = snapshot.index.search(points, max(_LENGTHS))  # a shorter list is the beginning of a longer one
+    pairs = list(zip(true, found, strict=True))
+    shares = {k: np.mean([np.isin(wanted[:k], got[:k]).mean() for wanted, got in pairs]) for k in _LENGTHS}
+    return {f"recall@{k}": round(float(share), 5) for k, share in shares.items()}
 
 
 def _requests(given: argparse.Namespace) -> dict[str, list[service.Request]]:
