@@ -14,6 +14,7 @@ from cml.snapshot import Snapshot
 from cml.stock import Stock
 from cml.vocabulary import UNKNOWN_ROW
 
+_BLOCKED_NEAR = 256  # blocked rows that are first expected among the nearest
 _NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -71,10 +72,16 @@ class Selection:
     ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
         points = point[None, :]
         if self.mask is None:
-            # Fetching more and dropping the blocked ones is cheaper than telling the index about them.
-            rows, squared = index.search(points, min(n + len(self.blocked), len(index.vectors)))
-            kept = np.flatnonzero(self.keeps(rows[0]))[:n]
-            return rows[0, kept], squared[0, kept]
+            # Fetching more and dropping the blocked ones is cheaper than telling the index about them. Of many
+            # blocked ones few are near: a longer list, which begins with the shorter one, is rarely needed.
+            most = min(n + len(self.blocked), len(index.vectors))
+            fetch = min(n + _BLOCKED_NEAR, most)
+            while True:
+                rows, squared = index.search(points, fetch)
+                kept = np.flatnonzero(self.keeps(rows[0]))[:n]
+                if len(kept) == n or fetch == most:
+                    return rows[0, kept], squared[0, kept]
+                fetch = min(4 * fetch, most)
         allowed = np.flatnonzero(self.mask[: len(index.vectors)])
         allowed = allowed[self.keeps(allowed)]
         rows, squared = index.search_among(points, min(n, len(allowed)), allowed)

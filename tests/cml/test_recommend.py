@@ -388,3 +388,16 @@ def test_hidden_items_and_erased_users_are_in_no_answer(exact):
 def test_a_query_that_makes_no_sense_is_refused(exact, options):
     with pytest.raises(QueryError, match=next(iter(options)) if "where" not in options else "filter"):
         recommend(exact, "user/1", **options)
+
+
+@pytest.mark.parametrize("n_hidden", [300, 560])
+def test_many_hidden_items_change_nothing_about_the_order_of_the_others(snapshot, n_hidden):
+    whole = ids(recommend_session(snapshot, [Signal("film-005")], k=600))
+    order = (
+        list(np.random.default_rng(4).permutation(whole)) if n_hidden < 500 else whole
+    )  # or all the nearest ones
+    hidden = {str(item_id) for item_id in order[:n_hidden]}
+    masked = snapshot.masked(erased=(), hidden=hidden)
+    for k in (10, 100, 600):
+        found = ids(recommend_session(masked, [Signal("film-005")], k=k))
+        assert found == [item_id for item_id in whole if item_id not in hidden][:k]
