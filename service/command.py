@@ -6,12 +6,14 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cml.errors import CmlError, ConfigError
-from service import settings as service_settings
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,8 +36,10 @@ from service import settings as service_settings
 )
 def command(config: Path | None, descriptor: int | None, **flags: Any) -> None:
     """Answer recommendations over HTTP. All settings: docs/operating.md."""
-    chosen = service_settings.load(os.environ, config, **flags)
     _limit_threads()
+    from service import settings  # brings numpy
+
+    chosen = settings.load(os.environ, config, **flags)
     if descriptor is not None:
         _work(chosen, socket.socket(fileno=descriptor))
         return
@@ -53,13 +57,13 @@ def command(config: Path | None, descriptor: int | None, **flags: Any) -> None:
         sys.exit(supervise(chosen, listener))
 
 
-def _work(chosen: service_settings.Settings, listener: socket.socket) -> None:
-    from service.server import serve  # brings faiss: only after the threads are limited
+def _work(chosen: Settings, listener: socket.socket) -> None:
+    from service.server import serve  # brings faiss
 
     serve(chosen, listener)
 
 
-def _listen(chosen: service_settings.Settings) -> socket.socket:
+def _listen(chosen: Settings) -> socket.socket:
     from service.sockets import listen
 
     try:
@@ -72,8 +76,9 @@ def _listen(chosen: service_settings.Settings) -> socket.socket:
 
 
 def _limit_threads() -> None:
-    """One OpenMP thread for each worker: the index library would start one per core in every thread that asks
-    it, and two workers searching at once would then starve each other. Must happen before it is imported."""
+    """One thread for each worker's numeric libraries. They would start one per core in whoever asks them: for our
+    small products waiting for each other costs more than the work, and two workers at once would starve each other.
+    Must happen before numpy and faiss are imported, which read it only then."""
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
