@@ -37,7 +37,7 @@ DEFAULT_KS = (10, 20, 50, 100)
 @click.option(
     "--cold-items",
     type=FILE,
-    help="Item table with tags: judge where it places the items of --test that the model lacks.",
+    help="Item table: judge where features or tags place the items of --test that the model lacks.",
 )
 @item_kinds_option
 @click.option("--baselines/--no-baselines", default=True, help="Judge popularity and item-item, too.")
@@ -62,7 +62,8 @@ def command(
 
     RUN is what `cml train --out RUN` wrote, or the directory of a published version. Files are read as the
     run read its own: the same columns and the same threshold for what is liked. With --cold-items, the items that
-    the run has never seen are placed by their tags and ranked, among all items and among themselves.
+    the run has never seen are placed by its features, else by their tags, and ranked, among all items and among
+    themselves.
     """
     if cold_items and seen:
         raise click.UsageError("--seen does not go with --cold-items: nobody has seen an item held out whole")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from cml.artifact import Artifact
@@ -14,11 +16,17 @@ from cml.data.items import read_items
 from cml.data.matrices import read_matrices
 from cml.data.reading import Reading
 from cml.errors import DataError
-from cml.evaluation.cold_start import ColdReport, judge_cold, place, tfidf_rows
+from cml.evaluation.cold_start import ColdReport, Nearest, judge_cold, place, tfidf_rows, unit_length
 from cml.evaluation.held_out import HeldOut
 from cml.evaluation.judging import liked_pairs, seen_pairs
+from cml.features.encoding import SparseRows
 from cml.features.matrix import with_matrices
+from cml.features.placing import ItemPlacer
 from cml.item_columns import TagColumn
+from cml.training.features import as_matrix, as_rows, records
+from cml.vocabulary import Vocabulary
+
+TFIDF, COSINE = "tf-idf", "cosine"  # baselines: of the table's tags, of the model's own features
 
 
 def judge_cold_items(
@@ -34,8 +42,9 @@ def judge_cold_items(
     """Judge where an item table places the items of `test` (read with `read_for`) that the model lacks.
 
     A model that was trained with features places them itself; for any other, its places are regressed on the
-    table's tags. Raises DataError when the model knows all of them, when the table has no column of tags, or when
-    there is nobody to rank for.
+    table's tags. Without tags, the cosine of the model's own features is the baseline, where they have one. Raises
+    DataError when the model knows all of them, when neither features nor tags can place them, or when there is
+    nobody to rank for.
     """
     items, known = test.dataset.items, len(model.items)
     cold = np.arange(len(items)) >= known
@@ -46,22 +55,65 @@ def judge_cold_items(
             "with: cml data split FILE --cold-items 0.2 --out DIR"
         )
     catalogue = read_items(table, items, kinds=kinds, strict=strict)
-    rows = tfidf_rows(tag_matrix(catalogue), ~cold)
-    if not rows.nnz:
-        raise DataError(f"{table}: no item that the model knows has a tag; check the ids and --item-kind")
     vectors = np.asarray(model.item_vectors)
     if model.placer is not None:
-        named = model.config.get("features", {}).get("matrices", ())
-        records = with_matrices(
-            [catalogue.record(row) for row in range(len(items))], read_matrices(named, items)
-        )
-        strangers = model.placer.place(records[known:]).vectors
+        own = _own_rows(model.placer, model.config, catalogue, items)
+        placement = model.placer.place_rows(as_rows(as_matrix(own)[known:]))
+        strangers, has = placement.vectors, placement.known
+        nearest, notes = _nearest(model.placer, own, catalogue, ~cold)
     else:
-        strangers = place(rows, np.arange(known), vectors)[known:]
-    places = np.vstack([vectors, strangers])
-    held_out = HeldOut.of(cold_pairs, model.users, items, _widened(seen_pairs(model), len(items)))
-    liked = _widened(liked_pairs(model), len(items))
-    return judge_cold(np.asarray(model.user_vectors), places, rows, liked, held_out, cold, ks, rng)
+        nearest, notes = Nearest(TFIDF, _tagged(catalogue, table, ~cold)), ()
+        strangers = place(nearest.rows, np.arange(known), vectors)[known:]
+        has = np.diff(nearest.rows.indptr)[known:] > 0
+    return judge_cold(
+        np.asarray(model.user_vectors),
+        np.vstack([vectors, strangers]),
+        nearest,
+        _widened(liked_pairs(model), len(items)),
+        HeldOut.of(cold_pairs, model.users, items, _widened(seen_pairs(model), len(items))),
+        cold,
+        ks,
+        rng,
+        without_features=int(np.count_nonzero(~has)),
+        notes=notes,
+    )
+
+
+def _own_rows(
+    placer: ItemPlacer, config: Mapping[str, Any], catalogue: Catalogue, items: Vocabulary
+) -> SparseRows:
+    """The items as the model's own encoder sees them, with the rows of the matrices that it was trained with."""
+    named = config.get("features", {}).get("matrices", ())
+    return placer.encoder.encode(with_matrices(records(catalogue), read_matrices(named, items)))
+
+
+def _nearest(
+    placer: ItemPlacer, own: SparseRows, catalogue: Catalogue, warm: NDArray[np.bool_]
+) -> tuple[Nearest | None, tuple[str, ...]]:
+    """What to compare a model that places items itself with, and what there is to say about it."""
+    if any(isinstance(column, TagColumn) for column in catalogue.columns.values()):
+        rows = tfidf_rows(tag_matrix(catalogue), warm)
+        if rows.nnz:
+            return Nearest(TFIDF, rows), ()
+        missing = "no item that the model knows has a tag in the item table"
+    else:
+        missing = "the item table has no column of tags"
+    fitted = placer.encoder.fitted
+    telling = [each.feature.column for each in fitted if each.feature.kind != "numeric"]
+    if not telling:
+        return None, (f"{TFIDF} is left out: {missing}, and the model's features are numbers alone",)
+    counts = np.repeat([each.feature.kind != "numeric" for each in fitted], [each.width for each in fitted])
+    rows = unit_length(csr_array(as_matrix(own)[:, counts]))
+    return Nearest(COSINE, rows), (
+        f"{COSINE}, of the model's own {', '.join(telling)}, stands for {TFIDF}: {missing}",
+    )
+
+
+def _tagged(catalogue: Catalogue, table: Path, warm: NDArray[np.bool_]) -> csr_array:
+    rows = tfidf_rows(tag_matrix(catalogue), warm)
+    if not rows.nnz:
+        raise DataError(f"{table}: no item that the model knows has a tag; check the ids and --item-kind")
+    return rows
 
 
 def tag_matrix(catalogue: Catalogue) -> csr_array:

@@ -1,6 +1,6 @@
 """Items without a single interaction, judged: placed by their features, beside what needs no learning.
 
-Rows of features are tf-idf rows: a tag counts log((1 + n) / (1 + its items)) + 1, over the n items of training,
+Rows of tags are tf-idf rows: a tag counts log((1 + n) / (1 + its items)) + 1, over the n items of training,
 and a row has length 1. An item without a known tag has a row of zeros: it lies at the mean of the items, and its
 similarity to everything is 0. It stays in every list and among the targets of every method alike.
 """
@@ -27,6 +27,17 @@ Scores = Callable[[slice], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
+class Nearest:
+    """The baseline that needs no learning: the sum of the cosines between an item and what the user liked.
+
+    rows: (n_items, columns) of length 1, or 0 for an item of which nothing is known.
+    """
+
+    name: str
+    rows: csr_array
+
+
+@dataclass(frozen=True, eq=False)
 class ColdReport:
     """Every method's evaluation among all items and among the cold ones alone, with intervals."""
 
@@ -36,6 +47,7 @@ class ColdReport:
     evaluations: Mapping[str, Mapping[str, Evaluation]]  # "all" or "cold" -> method -> evaluation
     intervals: Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
     differences: Mapping[str, Mapping[str, Mapping[str, Difference]]]  # placed - method
+    notes: tuple[str, ...] = ()  # baselines that are not the usual ones, and why
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -43,6 +55,7 @@ class ColdReport:
             "cold_items": self.n_cold,
             "without_features": self.without_features,
             "users": self.users,
+            "notes": list(self.notes),
             **{
                 among: {
                     name: {
@@ -72,6 +85,7 @@ class ColdReport:
         lines.append(
             f"{self.users:,} users, {self.n_cold:,} cold items, {self.without_features:,} of them without features"
         )
+        lines += [f"note: {note}" for note in self.notes]
         lines.append("* the 95 % interval of the difference to `placed`, user by user, leaves out zero")
         return "\n".join(lines)
 
@@ -91,7 +105,11 @@ def tfidf_rows(tags: csr_array, learned_from: NDArray[np.bool_]) -> csr_array:
     counts: NDArray[np.float64] = np.asarray(ones[learned_from].sum(axis=0)).ravel()
     known = counts > 0
     idf = np.log((1 + learned_from.sum()) / (1 + counts[known])) + 1
-    rows = csr_array(ones[:, known] * idf)
+    return unit_length(csr_array(ones[:, known] * idf))
+
+
+def unit_length(rows: csr_array) -> csr_array:
+    """Rows of length 1 in the same directions, float32; those of zeros stay."""
     lengths = np.sqrt(np.asarray((rows * rows).sum(axis=1)).ravel())
     return csr_array(rows / np.maximum(lengths, 1e-12)[:, None]).astype(np.float32)
 
@@ -111,19 +129,23 @@ def place(
 def judge_cold(
     users: NDArray,
     places: NDArray,
-    rows: csr_array,
+    nearest: Nearest | None,
     liked: csr_array,
     held_out: HeldOut,
     cold: NDArray[np.bool_],
     ks: Sequence[int],
     rng: np.random.Generator,
+    *,
+    without_features: int = 0,
+    notes: tuple[str, ...] = (),
 ) -> ColdReport:
     """Rank the cold items' held-out pairs by each method, among all unseen items and among the cold alone.
 
-    users: (n_users, dim). places: (n_items, dim), warm items where training put them. rows: features,
-    (n_items, n). liked: (n_users, n_items), training's pairs. cold: (n_items,).
+    users: (n_users, dim). places: (n_items, dim), warm items where training put them. nearest: None leaves that
+    baseline out. liked: (n_users, n_items), training's pairs. cold: (n_items,). without_features: how many of the
+    cold items have none. notes: what the reader has to know of the baselines.
     """
-    methods = _methods(users[held_out.user_rows], places, rows, liked, held_out, rng)
+    methods = _methods(users[held_out.user_rows], places, nearest, liked, held_out, rng)
     k = longest_list(ks, held_out)
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for among in AMONG:
@@ -135,7 +157,7 @@ def judge_cold(
         }
     return ColdReport(
         n_cold=int(cold.sum()),
-        without_features=int(np.count_nonzero(np.diff(rows.indptr)[cold] == 0)),
+        without_features=without_features,
         users=len(held_out),
         evaluations=evaluations,
         intervals={a: {n: e.intervals(rng) for n, e in found.items()} for a, found in evaluations.items()},
@@ -143,18 +165,18 @@ def judge_cold(
             a: {n: compare(found[MODEL], e, rng) for n, e in found.items() if n != MODEL}
             for a, found in evaluations.items()
         },
+        notes=notes,
     )
 
 
 def _methods(
     users: NDArray,
     places: NDArray,
-    rows: csr_array,
+    nearest: Nearest | None,
     liked: csr_array,
     held_out: HeldOut,
     rng: np.random.Generator,
 ) -> dict[str, Scores]:
-    own = csr_array(liked[held_out.user_rows] @ rows)  # sums of the features of what each user likes
     popular = np.asarray(liked.astype(bool).sum(axis=0)).ravel().astype(np.float32)
     halves = (places**2).sum(axis=1) / 2
     seed = int(rng.integers(2**62))
@@ -166,9 +188,14 @@ def _methods(
     return {
         "random": random,
         "popularity": lambda block: np.tile(popular, (len(users[block]), 1)),
-        "tf-idf": lambda block: (own[block] @ rows.T).toarray().astype(np.float32),
+        **({nearest.name: _cosines(nearest.rows, liked, held_out)} if nearest else {}),
         MODEL: lambda block: (users[block] @ places.T - halves).astype(np.float32),
     }
+
+
+def _cosines(rows: csr_array, liked: csr_array, held_out: HeldOut) -> Scores:
+    own = csr_array(liked[held_out.user_rows] @ rows)  # sums of the features of what each user likes
+    return lambda block: (own[block] @ rows.T).toarray().astype(np.float32)
 
 
 def _ranked(make: Scores, barred: NDArray, held_out: HeldOut, k: int) -> NDArray[np.int32]:

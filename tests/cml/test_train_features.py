@@ -127,3 +127,37 @@ def test_a_checkpoint_of_other_features_is_refused(files, tmp_path, monkeypatch)
     (tmp_path / "items.csv").write_text(changed)
     other = train(files, tmp_path, "--items", str(tmp_path / "items.csv"), "--features", "genres", "--resume")
     assert "other data or settings" in str(other.exception)
+
+
+@pytest.mark.parametrize("by", ["rows", "year"])
+def test_a_model_of_features_without_tags_is_judged_beside_what_they_allow(files, tmp_path, by) -> None:
+    """Rows of numbers have a cosine, which stands for tf-idf; numbers alone have none, and that is said."""
+    ids = [f"i{row}" for row in range(27)]
+    rows = np.array([[0.2, 1] if row % 2 else [1, 0.2] for row in range(26)], np.float32)
+    np.savez(tmp_path / "rows.npz", ids=ids[:26], matrix=rows)  # i26 has no row
+    (tmp_path / "items.csv").write_text(
+        "item_id,year\n" + "".join(f"{each},{1900 + 100 * (row % 2)}\n" for row, each in enumerate(ids[:26]))
+    )
+    liked = [f"u{u},i{24 + u % 2}\n" for u in range(10)] + ["u10,i26\n"]
+    (tmp_path / "cold.csv").write_text("user_id,item_id\n" + "".join(liked))
+    features = {
+        "rows": ("--feature-matrix", f"taste={tmp_path / 'rows.npz'}"),
+        "year": ("--items", str(tmp_path / "items.csv"), "--features", "year"),
+    }
+    assert train(files, tmp_path / "run", *features[by]).exit_code == 0
+    asked = ("--test", str(tmp_path / "cold.csv"), "--cold-items", str(tmp_path / "items.csv"), "--k", "1")
+    said = CliRunner().invoke(evaluate, [str(tmp_path / "run"), *asked, "--json"], catch_exceptions=False)
+    found = json.loads(said.stdout)
+    assert found["without_features"] == 1
+    assert found["cold"]["placed"]["metrics"]["recall@1"] == pytest.approx(10 / 11)
+    if by == "rows":
+        assert set(found["cold"]) == {"random", "cosine", "placed"}
+        assert found["cold"]["cosine"]["metrics"]["recall@1"] == pytest.approx(10 / 11)
+        assert found["notes"] == [
+            "cosine, of the model's own taste, stands for tf-idf: the item table has no column of tags"
+        ]
+    else:
+        assert set(found["cold"]) == {"random", "placed"}
+        assert "numbers alone" in found["notes"][0]
+    text = CliRunner().invoke(evaluate, [str(tmp_path / "run"), *asked]).stdout
+    assert f"note: {found['notes'][0]}" in text
