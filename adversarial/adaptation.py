@@ -64,6 +64,7 @@ def adapt(
     """Train `network` in place [WDGRL-4] and return a record of each `record_every` steps and the last.
 
     source, targets: labelled rows and what the head should give for them. target: rows of the other domain.
+    The work is done where `network` is, which is where `alignment` has to be; random numbers are drawn on the CPU.
     `network` is in training mode except while `observe` looks, and in evaluation mode afterwards. Frozen
     parameters stay as they are. The batch is min(batch_size, rows of either domain). Raises TrainingError
     when the loss is not finite.
@@ -76,11 +77,12 @@ def adapt(
         _batches(len(source), batch, randomness),
         _batches(len(target), batch, randomness),
     )
-    both, history = source.followed_by(target), []
+    device = trained[0].device
+    both, targets, history = source.followed_by(target), targets.to(device), []
     for step in range(1, settings.steps + 1):
         chosen = next(source_rows)
         rows = torch.cat([chosen, len(source) + next(target_rows)])
-        hidden_source, hidden_target = network.features(both.take(rows)).split(batch)
+        hidden_source, hidden_target = network.features(both.take(rows).to(device)).split(batch)
         alignment.learn(hidden_source.detach(), hidden_target.detach())
         task = task_loss(network.head(hidden_source), targets[chosen]).mean()
         gap = alignment.loss(hidden_source, hidden_target, (step - 1) / settings.steps)

@@ -47,6 +47,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     validation_fraction: share of rows of both domains held out to pick the best state (see `validation`);
         0 trains on everything and keeps the last state.
     record_every: steps between two entries of `history_`, and two looks at the held-out rows.
+    device: where `fit` works, for example "cuda"; the fitted estimator is on the CPU.
     random_state: int, RandomState or None.
     """
 
@@ -68,6 +69,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         scale: str = "none",
         validation_fraction: float = 0.0,
         record_every: int = 100,
+        device: str = "cpu",
         random_state: Any = None,
     ) -> None:
         self.method = method
@@ -85,6 +87,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.scale = scale
         self.validation_fraction = validation_fraction
         self.record_every = record_every
+        self.device = device
         self.random_state = random_state
 
     def fit(
@@ -105,7 +108,8 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         randomness = torch.Generator().manual_seed(seed)
         targets, outputs = self._learn_targets(y)
         head = self.head if self.head is not None else linear_head(self.hidden[-1], outputs, randomness)
-        self.network_ = AdaptedNetwork(X.shape[1], self.hidden, copy.deepcopy(head), randomness=randomness)
+        network = AdaptedNetwork(X.shape[1], self.hidden, copy.deepcopy(head), randomness=randomness)
+        self.network_ = _placed(network, self.device)
         self._n_features_out = self.hidden[-1]
         alignment = make_alignment(
             "source-only" if alone else self.method, self._alignment_settings(), self.hidden[-1], randomness
@@ -129,6 +133,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if judge is not None:
             judge.restore()
             self.best_step_ = judge.best_step
+        self.network_.cpu()
         self.n_iter_ = self.steps
         return self
 
@@ -157,7 +162,8 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         check_is_fitted(self, "network_")
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         table = FeatureTable(SCALES[self.scale](X))
-        return (table.take(rows) for rows in torch.arange(len(table)).split(_CHUNK))
+        device = next(self.network_.parameters()).device  # not the CPU while `fit` shows its progress
+        return (table.take(rows).to(device) for rows in torch.arange(len(table)).split(_CHUNK))
 
     def _alignment_settings(self) -> AlignmentSettings:
         return AlignmentSettings(
@@ -166,6 +172,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             critic_steps=self.critic_steps,
             critic_hidden=tuple(self.critic_hidden),
             critic_learning_rate=self.critic_learning_rate,
+            device=self.device,
         )
 
     def _loop_settings(self) -> LoopSettings:
@@ -183,14 +190,15 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """What is left to train on, and a judge that looks at the rest."""
         kept, held = held_out_rows(len(source), self.validation_fraction, rng)
         kept_t, held_t = held_out_rows(len(target), self.validation_fraction, rng)
-        answers, held_source, held_target = targets[held], source.take(held), target.take(held_t)
+        answers = targets[held].to(self.device)
+        held_source, held_target = source.take(held).to(self.device), target.take(held_t).to(self.device)
 
         @torch.no_grad()
         def bound() -> float:
             features = self.network_.features(held_source)
             error = self._error(self.network_.head(features), answers)
             other = self.network_.features(held_target)
-            distance = proxy_a_distance(features.numpy(), other.numpy(), np.random.default_rng(0))
+            distance = proxy_a_distance(features.cpu().numpy(), other.cpu().numpy(), np.random.default_rng(0))
             return adaptation_bound(error, distance)
 
         return source.only(kept), targets[kept], target.only(kept_t), BestState(self.network_, bound)
@@ -212,6 +220,14 @@ def linear_head(features: int, outputs: int, randomness: torch.Generator) -> nn.
     return mlp([features, outputs], randomness=randomness, bias=0.1)
 
 
+def _placed(network: AdaptedNetwork, device: str) -> AdaptedNetwork:
+    try:
+        return network.to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(f"device = {device!r}: {reason}; choose cpu, or cuda with a GPU") from None
+
+
 def _check_settings(estimator: DomainAdapter) -> None:
     if not 0 <= estimator.validation_fraction < 1:
         raise SettingError(
@@ -228,4 +244,4 @@ def _check_settings(estimator: DomainAdapter) -> None:
 
 @torch.no_grad()
 def _stacked(parts: Iterator[Tensor]) -> np.ndarray:
-    return torch.cat(list(parts)).numpy()
+    return torch.cat(list(parts)).cpu().numpy()

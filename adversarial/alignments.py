@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adversarial import objectives
 from adversarial.errors import SettingError
@@ -30,6 +30,8 @@ class AlignmentSettings:
     critic_steps: int = 5
     critic_hidden: Sequence[int] = (100,)
     critic_learning_rate: float = 1e-4
+    device: str | torch.device = "cpu"
+    """Where the features are."""
 
 
 class Alignment(Protocol):
@@ -57,7 +59,7 @@ class WassersteinAlignment:
     """[WDGRL-4]: a critic with slopes near 1 estimates the Wasserstein distance between the features."""
 
     def __init__(self, settings: AlignmentSettings, dim: int, randomness: torch.Generator) -> None:
-        self.critic = mlp([dim, *settings.critic_hidden, 1], randomness=randomness, bias=0.1)
+        self.critic = _critic(settings, dim, randomness)
         self._settings, self._randomness = settings, randomness
         self._optimiser = torch.optim.Adam(
             self.critic.parameters(), lr=settings.critic_learning_rate, fused=True
@@ -65,11 +67,11 @@ class WassersteinAlignment:
 
     def learn(self, source: Tensor, target: Tensor) -> None:
         """`critic_steps` steps up on the domain gap, each with fresh points between the domains."""
-        share = torch.full((len(source),), 1 / len(source), dtype=source.dtype)
+        share = source.new_full((len(source),), 1 / len(source))
         weights = torch.cat([-share, share, torch.zeros_like(share)])  # minus [WDGRL-1], nothing in between
         for _ in range(self._settings.critic_steps):
             epsilon = torch.rand(len(source), generator=self._randomness, dtype=source.dtype)
-            points = objectives.wdgrl_points(source, target, epsilon)
+            points = objectives.wdgrl_points(source, target, epsilon.to(source.device))
             found = penalised_gradients(self.critic, points, weights, self._settings.penalty)
             for parameter, gradient in zip(self.critic.parameters(), found.parameters, strict=True):
                 parameter.grad = gradient
@@ -88,7 +90,7 @@ class DomainClassifier:
     """
 
     def __init__(self, settings: AlignmentSettings, dim: int, randomness: torch.Generator) -> None:
-        self.classifier = mlp([dim, *settings.critic_hidden, 1], randomness=randomness, bias=0.1)
+        self.classifier = _critic(settings, dim, randomness)
         self._weight = settings.weight
         self._optimiser = torch.optim.Adam(
             self.classifier.parameters(), lr=settings.critic_learning_rate, fused=True
@@ -180,6 +182,10 @@ def make_alignment(
     if name not in ALIGNMENTS:
         raise SettingError(f"no method named {name!r}; there are {', '.join(ALIGNMENTS)}")
     return ALIGNMENTS[name](settings, dim, randomness)
+
+
+def _critic(settings: AlignmentSettings, dim: int, randomness: torch.Generator) -> nn.Module:
+    return mlp([dim, *settings.critic_hidden, 1], randomness=randomness, bias=0.1).to(settings.device)
 
 
 def _covariance(rows: Tensor) -> Tensor:

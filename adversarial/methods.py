@@ -37,7 +37,7 @@ def slope_constraint(weight: float, *, one_sided: bool = False, target: float = 
     """`weight` times the gradient penalty, between real and generated samples [WGAN-GP-1..3]."""
 
     def penalise(critic: nn.Module, real: Tensor, generated: Tensor, randomness: torch.Generator) -> Tensor:
-        epsilon = torch.rand(len(real), generator=randomness, dtype=real.dtype)
+        epsilon = torch.rand(len(real), generator=randomness, dtype=real.dtype).to(real.device)
         points = objectives.interpolate(real, generated, epsilon)
         return weight * objectives.gradient_penalty(critic, points, one_sided=one_sided, target=target)
 

@@ -30,6 +30,10 @@ class SparseBatch:
     def __len__(self) -> int:
         return len(self.by_row.starts)
 
+    def to(self, device: str | torch.device) -> SparseBatch:
+        """The same rows on a device."""
+        return SparseBatch(self.by_row.to(device), self.by_column.to(device))
+
 
 @dataclass(frozen=True)
 class Bags:
@@ -46,6 +50,10 @@ class Bags:
             torch.from_numpy(matrix.data),
             torch.from_numpy(matrix.indptr[:-1]),
         )
+
+    def to(self, device: str | torch.device) -> Bags:
+        """The same rows on a device."""
+        return Bags(self.places.to(device), self.values.to(device), self.starts.to(device))
 
     def times(self, matrix: Tensor) -> Tensor:
         """These rows times a dense matrix."""

@@ -23,7 +23,8 @@ COLUMNS = ("step", "critic_loss", "generator_loss", "estimate", "penalty")
 class Trainer:
     """Trains a generator against a critic by `method`, with all randomness drawn from `randomness`.
 
-    The two networks are trained in place. `history` has one record of COLUMNS per generator step, measured
+    The two networks are trained in place, on the device where they are; random numbers are drawn on the CPU, so
+    that a seed means the same on every device. `history` has one record of COLUMNS per generator step, measured
     in its last critic step. The same arguments and the same state of `randomness` give the same result.
     """
 
@@ -46,6 +47,7 @@ class Trainer:
         self.history: list[Record] = []
         self._draw, self._noise_dim, self._batch_size = draw, noise_dim, batch_size
         self._randomness = randomness
+        self._device = next(generator.parameters()).device
         self._critic_optimiser = method.optimiser(critic.parameters())
         self._generator_optimiser = method.optimiser(generator.parameters())
 
@@ -80,7 +82,7 @@ class Trainer:
     @torch.no_grad()
     def sample(self, count: int, randomness: torch.Generator) -> Tensor:
         """`count` generated points from noise of their own, which leaves training undisturbed."""
-        return self.generator(torch.randn(count, self._noise_dim, generator=randomness))
+        return self.generator(self._noise(count, randomness))
 
     def save(self, path: Path) -> None:
         """Store networks, optimisers, randomness and history, so that `load` can go on exactly from here."""
@@ -118,12 +120,12 @@ class Trainer:
 
     def _critic_step(self) -> Record:
         method = self.method
-        real = self._draw(self._batch_size, self._randomness)
+        real = self._draw(self._batch_size, self._randomness).to(self._device)
         with torch.no_grad():
-            generated = self.generator(self._noise())
+            generated = self.generator(self._batch_of_noise())
         real_scores, generated_scores = self.critic(real), self.critic(generated)
         loss = method.on_real(real_scores).mean() + method.on_generated(generated_scores).mean()
-        penalty = torch.zeros(())
+        penalty = torch.zeros((), device=self._device)
         if method.penalty is not None:
             penalty = method.penalty(self.critic, real, generated, self._randomness).mean()
         self._critic_optimiser.zero_grad()
@@ -135,14 +137,17 @@ class Trainer:
         return {"critic_loss": loss.item(), "estimate": estimate.item(), "penalty": penalty.item()}
 
     def _generator_step(self) -> float:
-        loss = self.method.for_generator(self.critic(self.generator(self._noise()))).mean()
+        loss = self.method.for_generator(self.critic(self.generator(self._batch_of_noise()))).mean()
         self._generator_optimiser.zero_grad()
         loss.backward(inputs=list(self.generator.parameters()))
         self._generator_optimiser.step()
         return loss.item()
 
-    def _noise(self) -> Tensor:
-        return torch.randn(self._batch_size, self._noise_dim, generator=self._randomness)
+    def _batch_of_noise(self) -> Tensor:
+        return self._noise(self._batch_size, self._randomness)
+
+    def _noise(self, count: int, randomness: torch.Generator) -> Tensor:
+        return torch.randn(count, self._noise_dim, generator=randomness).to(self._device)
 
 
 @dataclass

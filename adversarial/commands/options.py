@@ -15,7 +15,7 @@ from adversarial.wdgrl import DomainAdaptedClassifier, DomainAdaptedRegressor
 
 _SETTINGS = [
     *("hidden", "critic_hidden", "weight", "penalty", "critic_steps", "batch_size"),
-    *("learning_rate", "critic_learning_rate", "l2", "validation_fraction", "scale"),
+    *("learning_rate", "critic_learning_rate", "l2", "validation_fraction", "scale", "device"),
 ]
 
 
@@ -52,6 +52,7 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
         ("--l2", float, "Cost of half the squared norm of the weights."),
         ("--validation-fraction", float, "Share held out to pick the best state without target labels."),
         ("--scale", click.Choice(SCALES), "Take features as they are, or log(1 + x): for word counts."),
+        ("--device", str, "Where to train: cpu, or cuda with a GPU."),
         ("--hidden", Widths(), "Widths of the extractor's layers."),
         ("--critic-hidden", Widths(), "Widths of the critic's hidden layers."),
     ]

@@ -332,3 +332,9 @@ def test_a_clone_is_an_unfitted_twin():
     twin = clone(model)
     assert twin.get_params() == model.get_params()
     assert not hasattr(twin, "network_")
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_torch_cannot_use_is_refused_by_name(device):
+    with pytest.raises(SettingError, match=f"device = '{device}'.*choose cpu"):
+        _fitted(device=device)
