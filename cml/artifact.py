@@ -20,6 +20,7 @@ from cml.cells import TARGET_RECALL
 from cml.content import Content
 from cml.durable import move_into_place, staged_directory, write_file
 from cml.errors import ArtifactError
+from cml.features.given import NO_ROWS, GivenRows
 from cml.features.placing import ItemPlacer
 from cml.index import IndexKind, ItemIndex
 from cml.lists import LIST_LENGTH, nearest_unseen
@@ -44,6 +45,7 @@ SEEN = "seen.safetensors"
 LISTS = "lists.safetensors"
 CATALOGUE = "catalogue.safetensors"
 FEATURES = "features.safetensors"  # only where the version can place items by their features
+GIVEN = "given.safetensors"  # only where items were added with rows of feature matrices
 INDEX = "index.faiss"  # only where the index kind needs more than the vectors
 
 
@@ -114,6 +116,9 @@ def load(directory: Path, *, verify: bool = True) -> Artifact:
             placer=ItemPlacer.from_arrays(read_arrays(directory / FEATURES))
             if FEATURES in manifest.files
             else None,
+            given=GivenRows.from_arrays(read_arrays(directory / GIVEN))
+            if GIVEN in manifest.files
+            else NO_ROWS,
             config=manifest.config,
             metrics=manifest.metrics,
             data=manifest.data,
@@ -156,6 +161,8 @@ def _fill(
     }
     if content.placer is not None:
         files[FEATURES] = content.placer.arrays()
+    if content.given:
+        files[GIVEN] = content.given.arrays()
     for name, arrays in files.items():
         write_arrays(staging / name, arrays)
     index.save(staging / INDEX)

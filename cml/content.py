@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cml.catalogue import Catalogue
 from cml.errors import ArtifactError
+from cml.features.given import NO_ROWS, GivenRows
 from cml.features.placing import ItemPlacer
 from cml.vocabulary import Vocabulary
 
@@ -53,6 +54,7 @@ class Content:
     placer: ItemPlacer | None = (
         None  # of items that have no interactions; None: the version knows no features
     )
+    given: GivenRows = NO_ROWS  # rows of feature matrices that came with added items
 
     def __post_init__(self) -> None:
         n_users, n_items = len(self.users), len(self.items)

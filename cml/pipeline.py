@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from cml.durable import replace_file
 from cml.errors import ConfigError, TrainingError
 from cml.evaluation.evaluate import HeldOut, evaluate
 from cml.evaluation.metrics import METRICS
+from cml.features.given import NOTHING_TOLD, Told
 from cml.features.placing import ItemPlacer
 from cml.training.checkpoint import Checkpoint
 from cml.training.features import ItemFeatures, records
@@ -183,11 +185,15 @@ def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Valida
 
 
 def features_of(
-    data: Dataset, config: RunConfig, catalogue: ReadCatalogue | None, others: Catalogue | None = None
+    data: Dataset,
+    config: RunConfig,
+    catalogue: ReadCatalogue | None,
+    others: Catalogue | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> ItemFeatures | None:
     """The features of a data set's items; None where the configuration names none. Raises ConfigError, DataError.
 
-    others: a target catalogue, whose terms are learned as well.
+    others: a target catalogue, whose terms are learned as well. told: what no table and no file says of the items.
     """
     settings = config.features
     if others is not None and (settings.matrices or not settings.columns):
@@ -203,7 +209,8 @@ def features_of(
             "give one with --items, or leave the features out"
         )
     known = catalogue(data.items) if catalogue else Catalogue.empty(len(data.items))
-    return ItemFeatures.of(known, settings, read_matrices(settings.matrices, data.items), others)
+    matrices = read_matrices(settings.matrices, data.items)
+    return ItemFeatures.of(known, settings, matrices, others, partial(told.completed, items=data.items))
 
 
 def _adapted(

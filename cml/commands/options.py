@@ -92,6 +92,11 @@ def item_kinds_option(command: Command) -> Command:
     )(command)
 
 
+def feature_matrix_option(text: str) -> Callable[[Command], Command]:
+    """Add `--feature-matrix NAME=FILE`, several times; the command gets `matrices`."""
+    return click.option("--feature-matrix", "matrices", multiple=True, metavar="NAME=FILE", help=text)
+
+
 def _kinds_given(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """What `--item-kind COLUMN=KIND`, several times, says."""
     kinds: dict[str, str] = {}

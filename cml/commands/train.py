@@ -15,7 +15,7 @@ from tqdm import tqdm
 from cml.catalogue import Catalogue
 from cml.commands.common import json_option, print_json
 from cml.commands.duration import Duration
-from cml.commands.options import ReadingFlags, items_options, reading_options
+from cml.commands.options import ReadingFlags, feature_matrix_option, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
 from cml.data.dataset import Dataset
@@ -44,12 +44,8 @@ FILE = click.Path(path_type=Path)
     help="Columns of the item table that place items without interactions, and help to place the others: "
     "genres,year:numeric.  [sets features.columns]",
 )
-@click.option(
-    "--feature-matrix",
-    "matrices",
-    multiple=True,
-    metavar="NAME=FILE",
-    help="One more feature: rows of numbers in an NPZ file with item ids; repeatable.  [sets features.matrices]",
+@feature_matrix_option(
+    "One more feature: rows of numbers in an NPZ file with item ids; repeatable.  [sets features.matrices]"
 )
 @click.option(
     "--adapt",

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from cml.errors import ConfigError, DataError
 from cml.features.matrix import MatrixRow
+from cml.features.placing import ItemPlacer
+from cml.features.schema import MATRIX
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 Rows = list[MatrixRow | None]
@@ -31,6 +33,32 @@ def read_matrices(named: Iterable[str], items: Vocabulary) -> dict[str, Rows]:
             raise ConfigError(f"feature matrix {name!r} is given twice; keep one of the two")
         matrices[name] = read_matrix(Path(path), items)
     return matrices
+
+
+def read_matrices_for(placer: ItemPlacer | None, named: Iterable[str], items: Vocabulary) -> dict[str, Rows]:
+    """The same for what a version places items by. Raises ConfigError for a matrix that it does not know, DataError for
+    rows of another width."""
+    named, widths = tuple(named), matrices_of(placer)
+    for name, _ in map(_parts, named):
+        if name not in widths:
+            known = f"only {', '.join(widths)}" if widths else "it was trained without any"
+            raise ConfigError(f"feature matrix {name!r}: the version does not know it, {known}")
+    found = read_matrices(named, items)
+    for word in named:
+        name, path = _parts(word)
+        width = next(row.width for row in found[name] if row is not None)
+        if width != widths[name]:
+            raise DataError(
+                f"{path}: rows of {width} numbers, the matrix {name!r} of training has {widths[name]} columns; "
+                "make them in the same way"
+            )
+    return found
+
+
+def matrices_of(placer: ItemPlacer | None) -> dict[str, int]:
+    """The matrices among a version's features, with their numbers of columns."""
+    fitted = placer.encoder.fitted if placer else ()
+    return {each.feature.column: each.width for each in fitted if each.feature.kind == MATRIX}
 
 
 def absolute(word: str) -> str:
@@ -60,7 +88,7 @@ def read_matrix(path: Path, items: Vocabulary) -> Rows:
         rows[row] = found
     if not any(row is not None for row in rows):
         raise DataError(
-            f"{path}: none of its {len(ids):,} ids is an item of the interactions; first: {ids[:1]}"
+            f"{path}: none of its {len(ids):,} ids is among the {len(items):,} items in question; first: {ids[:1]}"
         )
     return rows
 

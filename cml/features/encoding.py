@@ -145,7 +145,7 @@ class FeatureEncoder:
 
 def _fit(feature: Feature, items: Sequence[Item], max_terms: int) -> FittedFeature:
     if feature.kind == "numeric":
-        numbers = [number for item in items if (number := _number(feature, item)) is not None]
+        numbers = [number for item in items if (number := number_of(feature.column, item)) is not None]
         if not numbers:
             raise _without_values(feature)
         scale = float(np.std(numbers)) or 1.0
@@ -171,7 +171,7 @@ def _without_values(feature: Feature) -> DataError:
 def _values(fitted: FittedFeature, item: Item) -> list[tuple[int, float]]:
     """Column within the feature and value, for what is known of the item."""
     if fitted.feature.kind == "numeric":
-        number = _number(fitted.feature, item)
+        number = number_of(fitted.feature.column, item)
         mean, scale = fitted.weights
         return [] if number is None else [(0, min(max(float((number - mean) / scale), -FAR), FAR))]
     counts = {fitted.terms.find(term): n for term, n in Counter(_terms(fitted.feature, item)).items()}
@@ -197,8 +197,9 @@ def _terms(feature: Feature, item: Item) -> list[str]:
     return list(dict.fromkeys(str(part) for part in parts if not _is_missing(part)))
 
 
-def _number(feature: Feature, item: Item) -> float | None:
-    value = item.get(feature.column)
+def number_of(column: str, item: Item) -> float | None:
+    """The item's number, a date in seconds since 1970; None where it is missing. Raises DataError for what is none."""
+    value = item.get(column)
     if _is_missing(value):
         return None
     try:
@@ -209,7 +210,7 @@ def _number(feature: Feature, item: Item) -> float | None:
         return None
     if math.isinf(number):
         raise DataError(
-            f"feature {feature.column!r}: {value!r} is neither a finite number nor a date; "
+            f"feature {column!r}: {value!r} is neither a finite number nor a date; "
             "correct it or leave it empty"
         )
     return number

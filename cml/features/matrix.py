@@ -31,16 +31,16 @@ def width_of(name: str, item: Mapping[str, object]) -> int | None:
 
 
 def row_of(
-    name: str, item: Mapping[str, object], width: int
+    name: str, item: Mapping[str, object], width: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """(columns, values) of the item's row, of length one; empty where it is missing.
 
-    Raises DataError for what is no row of `width` finite numbers.
+    Raises DataError for what is no row of `width` finite numbers; None takes any width.
     """
     row = _row(name, item)
     if row is None:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    if row.width != width:
+    if width is not None and row.width != width:
         raise DataError(
             f"feature {name!r}: a row of {row.width} numbers, the matrix of training has {width} columns; "
             "make it in the same way"

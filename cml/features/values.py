@@ -8,16 +8,25 @@ from datetime import date
 import numpy as np
 
 from cml.errors import DataError
-from cml.features.encoding import FeatureEncoder
+from cml.features.encoding import FeatureEncoder, number_of
+from cml.features.matrix import MatrixRow, row_of, width_of
+from cml.features.schema import MATRIX, Feature
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "numeric": ((int, float, str, date), "a finite number or a date"),
     "categorical": ((str, int, float), "one text or number"),
     "multi": ((str, list, tuple), "a list of texts, or texts with | between"),
     "text": ((str,), "a text"),
-    "matrix": ((list, tuple), "a list of finite numbers, one a column of the matrix"),
+    "matrix": ((list, tuple, MatrixRow), "a list of finite numbers, one a column of the matrix"),
 }
-_READ = ("numeric", "matrix")  # kinds of which a value of the right type may still be unusable
+
+
+def misfit(feature: Feature, value: object) -> str | None:
+    """Why this can be no value of such a feature, whatever was fitted; None when it can."""
+    types, wanted = _TYPES[feature.kind]
+    if isinstance(value, bool) or not isinstance(value, types) or not _readable(feature, value):
+        return f"{_shown(value)} is not {wanted}"
+    return None
 
 
 def unfit(encoder: FeatureEncoder, name: str, value: object) -> str | None:
@@ -25,16 +34,23 @@ def unfit(encoder: FeatureEncoder, name: str, value: object) -> str | None:
     fitted = next((each for each in encoder.fitted if each.feature.column == name), None)
     if fitted is None or value is None:
         return None
-    types, wanted = _TYPES[fitted.feature.kind]
-    if isinstance(value, bool) or not isinstance(value, types):
-        return f"{_shown(value)} is not {wanted}"
-    if fitted.feature.kind not in _READ:
-        return None
-    try:
-        encoder.encode([{name: value}])
-    except (DataError, OverflowError):
-        return f"{_shown(value)} is not {wanted}"
+    if reason := misfit(fitted.feature, value):
+        return reason
+    if fitted.feature.kind == MATRIX and (width := width_of(name, {name: value})) not in (None, fitted.width):
+        return f"a row of {width} numbers, the matrix of training has {fitted.width} columns; make it in the same way"
     return None
+
+
+def _readable(feature: Feature, value: object) -> bool:
+    """Whether a value of the right type says what it should: a number, or numbers that are finite."""
+    try:
+        if feature.kind == "numeric":
+            number_of(feature.column, {feature.column: value})
+        if feature.kind == MATRIX:
+            row_of(feature.column, {feature.column: value})
+    except (DataError, OverflowError):
+        return False
+    return True
 
 
 def fitting(encoder: FeatureEncoder, values: Mapping[str, object]) -> dict[str, object]:

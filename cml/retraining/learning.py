@@ -12,6 +12,7 @@ from cml.artifact import Artifact
 from cml.config import RunConfig
 from cml.data.dataset import Dataset
 from cml.errors import StoppedError, TrainingError
+from cml.features.given import NOTHING_TOLD, Told
 from cml.pipeline import ReadCatalogue, features_of, validation
 from cml.retraining.alignment import Displacement, aligned
 from cml.retraining.parts import Parts
@@ -40,6 +41,7 @@ class Learner:
     current: Artifact | None
     listen: Callable[[Epoch], None]
     catalogue: ReadCatalogue | None = None  # where features are read from
+    told: Told = NOTHING_TOLD  # features that stand nowhere else
 
     def choose(self, parts: Parts) -> dict[str, Any]:
         """How many epochs are best on the pairs to choose on, and how strong the cold start is regularised."""
@@ -119,7 +121,7 @@ class Learner:
             listen=self.listen,
             save=checkpoint.save,
             resume=_forgiving(checkpoint),
-            features=features_of(data, config, self.catalogue),
+            features=features_of(data, config, self.catalogue, told=self.told),
         )
         if found.stopped == "interrupted":
             raise StoppedError("stopped while training; run the same command to go on")

@@ -14,6 +14,7 @@ from cml.data.items import read_items
 from cml.evaluation.held_out import rows_over
 from cml.events.meaning import ERASURES_KNOWN, EVENTS_KNOWN
 from cml.events.values import ItemState
+from cml.features.given import NO_ROWS, NOTHING_TOLD, Told
 from cml.item_changes import changed_catalogue
 from cml.pipeline import ReadCatalogue, content, features_of
 from cml.retraining.interactions import Gathered
@@ -31,12 +32,13 @@ def content_of(
     metrics: dict[str, float],
     gathered: Gathered,
     catalogue: ReadCatalogue | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> Content:
     """A version of these vectors, which tells how far in the event store it knows.
 
     Without a catalogue, one that is only judged: it shows nothing of items and places none.
     """
-    features = features_of(data, config, catalogue) if catalogue else None
+    features = features_of(data, config, catalogue, told=told) if catalogue else None
     made = content(data, space, config, metrics, catalogue, features)
     known = {
         ERASURES_KNOWN: gathered.marks.erasures,
@@ -79,3 +81,9 @@ def carried_catalogue(current: Content, items: Vocabulary) -> Catalogue:
 def reader(order: Order, current: Content | None, states: Sequence[ItemState]) -> ReadCatalogue:
     """`catalogue_of` for whichever items the version will have."""
     return partial(catalogue_of, order, current, states)
+
+
+def told(current: Content | None, states: Sequence[ItemState]) -> Told:
+    """What tables and files do not say of items' features: rows that the version keeps, and what was said over HTTP."""
+    said = {state.item_id: state.features for state in states if state.features}
+    return Told(*((current.items, current.given) if current else (Vocabulary(()), NO_ROWS)), said)

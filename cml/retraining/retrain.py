@@ -29,7 +29,7 @@ from cml.retraining.learning import Learner
 from cml.retraining.lock import only_one
 from cml.retraining.order import Order
 from cml.retraining.parts import Parts, parts
-from cml.retraining.publishing import FILE_PAIRS, content_of, reader
+from cml.retraining.publishing import FILE_PAIRS, content_of, reader, told
 from cml.retraining.workspace import Workspace
 from cml.training.history import Epoch
 
@@ -160,7 +160,8 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
     held = parts(data, unseen if comparable else np.ones(len(data), bool), order.judge_share)
     warm = current if comparable and not order.cold else None
     catalogue = reader(order, current, gathered.items)
-    learner = Learner(begun.work, begun.identity, order.config, warm, begun.listen, catalogue)
+    others = told(current, gathered.items)
+    learner = Learner(begun.work, begun.identity, order.config, warm, begun.listen, catalogue, others)
     chosen = learner.choose(held)
     rest = held.rest.compact()
     space = learner.learn("candidate", rest, chosen)
@@ -171,8 +172,9 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
     space, moved = learner.turned(learner.learn("final", data, chosen), data, current)
     if not (begun.work.artifact / MANIFEST).exists():
         settings = learner.settings(data, chosen)
-        made = content_of(data, space, settings, chosen["metrics"], gathered, catalogue)
-        made = with_added(made, current) if current is not None else made
+        made = content_of(data, space, settings, chosen["metrics"], gathered, catalogue, others)
+        over_http = {state.item_id: state.said for state in gathered.items}
+        made = with_added(made, current, over_http) if current is not None else made
         created = datetime.fromtimestamp(begun.started_at, UTC)
         write(made, begun.work.artifact, created_at=created)
     version = begun.registry.publish(begun.work.artifact)

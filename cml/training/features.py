@@ -7,7 +7,7 @@ fitted to and of nothing else, so a checkpoint need not hold one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
@@ -49,15 +49,16 @@ class ItemFeatures:
         settings: FeatureConfig,
         matrices: Mapping[str, Sequence[object]] = NONE,
         beside: Catalogue | None = None,
+        told: Callable[[list[dict[str, Any]], FeatureSchema], list[dict[str, Any]]] = lambda items, _: items,
     ) -> ItemFeatures:
         """Encode the columns that the settings name, and matrices by name with a row or None for each item.
 
-        beside: items that will be placed, from which the encoder learns its terms as well. Raises ConfigError,
-        DataError.
+        beside: items that will be placed, from which the encoder learns its terms as well. told: completes the
+        items' values by what no table and file says, see `Told`. Raises ConfigError, DataError.
         """
         kinds = {name: column.kind for name, column in catalogue.columns.items()}
         schema = FeatureSchema.parse(settings.columns, kinds, matrices)
-        items = with_matrices(records(catalogue), matrices)
+        items = told(with_matrices(records(catalogue), matrices), schema)
         known = [*items, *records(beside)] if beside else items
         encoder = FeatureEncoder.fit(schema, known, max_terms=settings.max_terms)
         rows = encoder.encode(items)

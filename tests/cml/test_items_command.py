@@ -68,6 +68,7 @@ def test_a_catalogue_joins_the_current_version(models: Path, table: Path) -> Non
         "without_features": 1,
         "first_known": ["i5"],
         "first_without_features": ["lost"],
+        "matrices_not_given": [],
     }
     assert report["from"] == before.version
     assert report["reading"]["rejected"] == {

@@ -52,7 +52,10 @@ def test_a_row_that_does_not_fit_is_refused() -> None:
     with pytest.raises(DataError, match="'cover': a row of 2 numbers, the matrix of training has 3"):
         encoder.encode([{"cover": [1.0, 2.0]}])
     assert unfit(encoder, "cover", [1, 2, 3]) is None
-    wrong = [[1.0, 2.0], [1.0, "x", 2.0], [1.0, float("nan"), 2.0], "1 2 3", [[1.0, 2.0, 3.0]]]
+    assert unfit(encoder, "cover", [1.0, 2.0]) == (
+        "a row of 2 numbers, the matrix of training has 3 columns; make it in the same way"
+    )
+    wrong = [[1.0, "x", 2.0], [1.0, float("nan"), 2.0], "1 2 3", [[1.0, 2.0, 3.0]]]
     assert all("finite numbers" in (unfit(encoder, "cover", value) or "") for value in wrong)
 
 
