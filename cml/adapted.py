@@ -90,7 +90,7 @@ def adapted(
             randomness=randomness,
         )
     placer = ItemPlacer(features.encoder, extractor)
-    (before, gap_before), (after, gap_after) = (_looked_at(each, source, target) for each in (alone, placer))
+    (before, gap_before), (after, gap_after) = (diagnosed(each, source, target) for each in (alone, placer))
     return Adapted(placer, before, after, (gap_before, gap_after), history)
 
 
@@ -99,8 +99,11 @@ def chosen(rows: SparseRows, which: np.ndarray) -> SparseRows:
     return as_rows(as_matrix(rows)[which])
 
 
-def _looked_at(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> tuple[DomainReport, float]:
-    """The diagnostics of a placer, always with the same chance, and the gap that a fresh critic finds."""
+def diagnosed(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> tuple[DomainReport, float]:
+    """The diagnostics of a placer, always with the same chance, and the gap that a fresh critic finds.
+
+    source, target: encoded items of the two catalogues, by the placer's own encoder, without empty rows.
+    """
     ends = placer.extractor(source), placer.extractor(target)
     report = compared(*ends, as_matrix(target), np.random.default_rng(0))
     scale = float(np.linalg.norm(ends[0], axis=1).mean()) / ends[0].shape[1] ** 0.5

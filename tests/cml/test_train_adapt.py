@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from cml.adapted import diagnosed
 from cml.artifact import load
 from cml.commands.train import command
 from cml.data.items import read_others
 from cml.errors import DataError
+from cml.features.placing import ItemPlacer
 from cml.vocabulary import Vocabulary
 from tests.cml.training_worlds import two_tastes
 
@@ -39,6 +41,15 @@ def train(files: dict[str, Path], out: Path, *options: str) -> Result:
     return CliRunner().invoke(command, arguments)
 
 
+def looked_at(placer: ItemPlacer) -> dict[str, float]:
+    """What `cml train` says of a placer: the two catalogues as this one places them."""
+    kinds = ("even", "odd")
+    source = placer.encoder.encode([{"tags": f"{kinds[row % 2]}|here"} for row in range(24)])
+    target = placer.encoder.encode([{"tags": f"{kinds[row % 2]}|there"} for row in range(20)])
+    report, gap = diagnosed(placer, source, target)
+    return {**report.as_dict(), "critic_gap": round(gap, 5)}
+
+
 @pytest.mark.parametrize("alignment", ["wdgrl", "coral", "none"])
 def test_items_of_another_catalogue_are_placed_among_their_kind(files, tmp_path, alignment) -> None:
     given = ("--items", str(files["items"]), "--adapt", str(files["others"]), *ADAPT)
@@ -54,6 +65,8 @@ def test_items_of_another_catalogue_are_placed_among_their_kind(files, tmp_path,
     users = np.asarray(model.user_vectors)
     nearest = ((users[:, None, :] - places) ** 2).sum(2).argmin(1)
     assert (nearest == [int(user[1:]) % 2 for user in model.users]).mean() > 0.95
+    assert looked_at(model.placer) == told["after"]
+    assert (told["after"] == told["before"]) == (alignment == "none")
     again = train(files, tmp_path / "again", *given, "--set", f"alignment={alignment}")
     assert "adapted" in again.output
     other = load(tmp_path / "again" / "artifact").placer

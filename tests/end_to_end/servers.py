@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,9 +40,11 @@ class Server:
 
 
 @contextmanager
-def server(models: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+def server(
+    models: Path, *arguments: str, program: Sequence[str] = ("service",), **environment: str
+) -> Iterator[Server]:
     """Starts a service on a free port and waits until it is ready; kills what is left of it afterwards."""
-    command = [sys.executable, "-m", "service", "--models", str(models), "--port", "0", *arguments]
+    command = [sys.executable, "-m", *program, "--models", str(models), "--port", "0", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
     running = Server(process)
     try:
