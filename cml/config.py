@@ -155,7 +155,9 @@ class FeatureConfig(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of hidden units
     passes: PositiveInt = 10  # over the items whenever hidden layers are fitted
     extractor_rate: PositiveFloat = 0.003  # learning rate of hidden layers
-    max_terms: PositiveInt = 50_000  # of a column; those in the most items are kept
+    max_terms: PositiveInt = (
+        50_000  # of a column; those in the most items are kept; of a hashed text, its buckets
+    )
     alignment: AlignmentName = "wdgrl"  # with a target catalogue; none: source only
     alignment_weight: NonNegativeFloat = 1.0
     critic_steps: PositiveInt = 5  # of WDGRL, before each step of the extractor

@@ -1,7 +1,8 @@
 """From the values of items to sparse rows of numbers; fitted once, then applied alike in training and serving.
 
-A missing value leaves its feature's columns zero, which for a number means the mean of what was fitted. A value that
-was not there when fitting is unknown and counts as missing. A feature that is no number has length one, or zero.
+Terms are tags, words and categories; of a hashed text [HASH-1] the terms are the numbers of its words' buckets. A
+missing value leaves its feature's columns zero, which for a number means the mean of what was fitted. A value that was
+not there when fitting is unknown and counts as missing. A feature that is no number has length one, or zero.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from cml.conditions import seconds_since_1970
 from cml.errors import ArtifactError, DataError
+from cml.features.hashing import bucket_of
 from cml.features.matrix import row_of, width_of
-from cml.features.schema import MATRIX, Feature, FeatureSchema
+from cml.features.schema import HASHED, MATRIX, Feature, FeatureSchema
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 Item = Mapping[str, object]
@@ -60,6 +62,7 @@ class FittedFeature:
     feature: Feature
     terms: Vocabulary
     weights: NDArray[np.float64]  # (terms,), for a number (mean, scale), for a matrix a one a column
+    buckets: int = 0  # of a hashed text: how many there are; terms are those that a text of training uses
 
     def __post_init__(self) -> None:
         expected = 2 if self.feature.kind == "numeric" else len(self.terms)
@@ -90,7 +93,8 @@ class FeatureEncoder:
     ) -> FeatureEncoder:
         """Learn vocabularies, inverse document frequencies, means and scales from items.
 
-        max_terms: of each feature; beyond it those in the fewest items are left out. Raises DataError for a
+        max_terms: of each feature; beyond it those in the fewest items are left out, and hashed texts have as many
+        buckets. Raises DataError for a
         feature without any value, for a number that is none and for a matrix row of another width.
         """
         return cls([_fit(feature, items, max_terms) for feature in schema.features])
@@ -106,8 +110,9 @@ class FeatureEncoder:
         for key in sorted(grouped, key=lambda key: int(key.partition(":")[0])):
             _, kind, column = key.split(":", 2)
             parts = grouped[key]
-            weights = parts.pop("weights")
-            fitted.append(FittedFeature(Feature(column, kind), Vocabulary.from_arrays(parts), weights))  # type: ignore[arg-type]
+            weights, buckets = parts.pop("weights"), int(parts.pop("buckets", np.zeros(1))[0])
+            declared = Feature(column, kind)  # type: ignore[arg-type]
+            fitted.append(FittedFeature(declared, Vocabulary.from_arrays(parts), weights, buckets))
         return cls(fitted)
 
     def arrays(self) -> dict[str, NDArray]:
@@ -116,6 +121,8 @@ class FeatureEncoder:
         for position, each in enumerate(self.fitted):
             key = f"{position}:{each.feature.kind}:{each.feature.column}"
             flat[f"{key}:weights"] = each.weights
+            if each.buckets:
+                flat[f"{key}:buckets"] = np.array([each.buckets], np.int64)
             flat |= {f"{key}:{part}": array for part, array in each.terms.arrays().items()}
         return flat
 
@@ -155,13 +162,14 @@ def _fit(feature: Feature, items: Sequence[Item], max_terms: int) -> FittedFeatu
         if width is None:
             raise _without_values(feature)
         return FittedFeature(feature, Vocabulary(()), np.ones(width))
-    frequencies = Counter(term for item in items for term in set(_terms(feature, item)))
+    buckets = max_terms if feature.kind == HASHED else 0
+    frequencies = Counter(term for item in items for term in _counts(feature, item, buckets))
     if not frequencies:
         raise _without_values(feature)
     most = sorted(frequencies, key=lambda term: (-frequencies[term], term))[:max_terms]
     terms = sorted(most)
     weights = np.array([math.log((1 + len(items)) / (1 + frequencies[term])) + 1 for term in terms])
-    return FittedFeature(feature, Vocabulary(terms), weights)
+    return FittedFeature(feature, Vocabulary(terms), weights, buckets)
 
 
 def _without_values(feature: Feature) -> DataError:
@@ -174,11 +182,24 @@ def _values(fitted: FittedFeature, item: Item) -> list[tuple[int, float]]:
         number = number_of(fitted.feature.column, item)
         mean, scale = fitted.weights
         return [] if number is None else [(0, min(max(float((number - mean) / scale), -FAR), FAR))]
-    counts = {fitted.terms.find(term): n for term, n in Counter(_terms(fitted.feature, item)).items()}
+    said = _counts(fitted.feature, item, fitted.buckets)
+    counts = {fitted.terms.find(term): count for term, count in said.items() if count}
     counts.pop(UNKNOWN_ROW, None)
     weighted = [(column, count * float(fitted.weights[column])) for column, count in sorted(counts.items())]
     length = math.sqrt(sum(value * value for _, value in weighted))
     return [(column, value / length) for column, value in weighted]
+
+
+def _counts(feature: Feature, item: Item, buckets: int) -> dict[str, int]:
+    """How often each term stands in the item. In a bucket, words of opposite signs may cancel to 0 [HASH-1]."""
+    terms = Counter(_terms(feature, item))
+    if feature.kind != HASHED:
+        return terms
+    counts: dict[str, int] = {}
+    for word, count in terms.items():
+        bucket, sign = bucket_of(word, buckets)
+        counts[str(bucket)] = counts.get(str(bucket), 0) + sign * count
+    return counts
 
 
 def _is_missing(value: object) -> bool:
@@ -189,7 +210,7 @@ def _terms(feature: Feature, item: Item) -> list[str]:
     value = item.get(feature.column)
     if _is_missing(value):
         return []
-    if feature.kind == "text":
+    if feature.kind in ("text", HASHED):
         return WORD.findall(str(value)[:LONGEST_TEXT].lower())
     if feature.kind == "categorical":
         return ["|".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 from cml.errors import ConfigError
 
-FeatureKind = Literal["categorical", "multi", "numeric", "text", "matrix"]
+FeatureKind = Literal["categorical", "multi", "numeric", "text", "hashed", "matrix"]
 MATRIX: FeatureKind = "matrix"  # from a file of its own, not from the item table
+HASHED: FeatureKind = "hashed"  # a text whose words are columns by their hash [HASH-1]
 KINDS: tuple[str, ...] = get_args(FeatureKind)
 OF_COLUMN: dict[str, FeatureKind] = {"tags": "multi", "number": "numeric", "date": "numeric", "text": "text"}
 

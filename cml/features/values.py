@@ -17,6 +17,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "categorical": ((str, int, float), "one text or number"),
     "multi": ((str, list, tuple), "a list of texts, or texts with | between"),
     "text": ((str,), "a text"),
+    "hashed": ((str,), "a text"),
     "matrix": ((list, tuple, MatrixRow), "a list of finite numbers, one a column of the matrix"),
 }
 

@@ -57,6 +57,26 @@ def test_a_new_item_is_placed_among_its_kind(files, tmp_path, refit, settings) -
     assert (nearest == parity).mean() > 0.95
 
 
+def test_a_hashed_text_places_by_its_words(files, tmp_path) -> None:
+    table = (
+        "--items",
+        str(files["items"]),
+        "--features",
+        "genres:hashed",
+        "--set",
+        "features.max_terms=1000",
+    )
+    assert train(files, tmp_path, *table).exit_code == 0
+    model = load(tmp_path / "artifact")
+    assert model.placer is not None
+    assert model.placer.columns == {"genres": "hashed"}
+    places = model.placer.place([{"genres": "an even one"}, {"genres": "Odd!"}, {"genres": "neither"}])
+    assert places.known.tolist() == [True, True, False]
+    users = np.asarray(model.user_vectors)
+    nearest = ((users[:, None, :] - places.vectors[:2]) ** 2).sum(2).argmin(1)
+    assert (nearest == [int(user[1:]) % 2 for user in model.users]).mean() > 0.95
+
+
 def test_features_without_a_table_and_columns_that_are_not_there_are_refused(files, tmp_path) -> None:
     without = train(files, tmp_path / "one", "--features", "genres")
     assert "give one with --items" in str(without.exception)
