@@ -27,6 +27,10 @@ class RegistryError(CmlError):
     """The model registry cannot do what was asked: no such version, locked, not a registry."""
 
 
+class StorageError(RegistryError):
+    """Where a registry's versions lie did not do what was asked: unreachable, refused, full."""
+
+
 class TrainingError(CmlError):
     """Training cannot go on: diverged, nothing to learn from, or an unusable checkpoint."""
 

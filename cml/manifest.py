@@ -77,7 +77,7 @@ class Manifest(Part):
         return _dump(document | {"checksum": _checksum(document)})
 
 
-def parse_manifest(raw: bytes, where: Path) -> Manifest:
+def parse_manifest(raw: bytes, where: Path | str) -> Manifest:
     """The manifest in these bytes. Raises ArtifactError when a single byte is not as it was written."""
     try:
         document = orjson.loads(raw)

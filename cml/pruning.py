@@ -10,7 +10,6 @@ from cml.errors import ArtifactError
 from cml.events.meaning import still_held
 from cml.events.store import EventStore
 from cml.events.values import Marks
-from cml.manifest import read_manifest
 from cml.registry import Registry
 
 
@@ -82,7 +81,7 @@ def _count_and_age(registry: Registry, name: str, newer: int, rules: Rules) -> l
         reasons.append(f"{newer} newer")
     if rules.older_than is not None:
         try:
-            created_at = read_manifest(registry.path(name)).created_at
+            created_at = registry.manifest(name).created_at
         except ArtifactError:
             return []  # of unknown age
         age = (rules.now - datetime.fromisoformat(created_at)).total_seconds()

@@ -1,112 +1,105 @@
-"""The model registry: immutable version directories and one pointer to the current one.
+"""The model registry: immutable versions and one pointer to the current one, in a directory or behind a URL.
 
-    ROOT/versions/000012-3fa9c1d2e4b5/   an artifact; the name ends in the beginning of its manifest's SHA-256
-    ROOT/CURRENT                         the current version's name and a newline
-    ROOT/.lock                           locked by the one writer
-    ROOT/.staging-*                      a version being written; leftovers are removed by the next writer
+    versions/000012-3fa9c1d2e4b5/   an artifact; the name ends in the beginning of its manifest's SHA-256
+    CURRENT                         the current version's name and a newline
 
-The pointer is replaced last and in one step, so whatever happens before leaves readers where they were.
+The pointer is replaced last and in one step, so whatever happens before leaves readers where they were. How a version
+becomes visible in one step, and how writers take turns, is the storage's affair (`cml/storage/`).
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from hashlib import sha256
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from cml import artifact
 from cml.artifact import Artifact
-from cml.durable import (
-    move_into_place,
-    remove_staged,
-    replace_file,
-    staged_directory,
-    sync_directory,
-    write_file,
-)
-from cml.errors import ArtifactError, RegistryError
+from cml.errors import ArtifactError, RegistryError, StorageError
 from cml.manifest import MANIFEST, Manifest, parse_manifest, verify_files
+from cml.storage.base import VERSIONS, Check, Holding, NoSuchVersionError, Tell
+from cml.storage.cache import Cache
+from cml.storage.choose import storage_at
+from cml.storage.place import Place, place_of
+from cml.storage.turns import Timing
+from cml.versions import check_directory, digest_of, is_name, named, number_of, pinned, read_raw
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-_NAME = re.compile(r"(\d{6,})-([0-9a-f]{12})")
-_COPY_BLOCK = 1 << 22
+POINTER = "CURRENT"
 
 
 class Registry:
-    """Versions under one directory. Readers need no lock; writers take turns. Raises RegistryError for a URL."""
+    """Versions at a place. Readers need no lock; writers take turns. Raises CmlError for a place that cannot be one.
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-        # As a path, a URL has lost one of its slashes, and would become a directory of that name.
-        if _URL.match(str(root)):
-            raise RegistryError(
-                f"{root}: a registry is a directory, not a URL; mount the bucket, or copy versions with its own tools"
-            )
-        self._versions = self.root / "versions"
-        self._pointer = self.root / "CURRENT"
+    cache, timing: of a registry by URL, else as the environment says.
+    """
+
+    def __init__(self, place: Place, *, cache: Cache | None = None, timing: Timing | None = None) -> None:
+        self.root = place_of(place)
+        self._storage = storage_at(self.root, cache, timing)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return self._storage.place
+
+    @property
+    def workspace(self) -> Path:
+        """A directory of this host for an unfinished retraining."""
+        return self._storage.workspace
 
     def versions(self) -> list[str]:
         """Names of all complete versions, oldest first."""
-        if not self._versions.is_dir():
-            return []
-        names = (path.name for path in self._versions.iterdir() if _NAME.fullmatch(path.name))
-        return sorted(names, key=_number)
+        return sorted(filter(is_name, self._storage.versions()), key=number_of)
 
     def current(self) -> str | None:
         """Name of the current version, None when nothing is published. Raises RegistryError if broken."""
-        try:
-            name = self._pointer.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
+        raw = self._storage.read(POINTER)
+        if raw is None:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise RegistryError(f"{self._pointer}: cannot be read: {error}; {self._way_out()}") from None
+        where = f"{self.place}/{POINTER}"
         try:
-            self.path(name)
-        except RegistryError:
-            problem = f"names {name!r}, which is no version here"
-            raise RegistryError(f"{self._pointer}: {problem}; {self._way_out()}") from None
+            name = raw.decode().strip()
+        except UnicodeDecodeError as error:
+            raise RegistryError(f"{where}: cannot be read: {error}; {self._way_out()}") from None
+        if not is_name(name) or not self._storage.has(name):
+            raise RegistryError(f"{where}: names {name!r}, which is no version here; {self._way_out()}")
         return name
 
     def path(self, version: str) -> Path:
-        """Directory of a version. Raises RegistryError when there is none of that name."""
-        directory = self._versions / version
-        if not _NAME.fullmatch(version) or not directory.is_dir():
-            known = ", ".join(self.versions()[-3:]) or "none"
-            raise RegistryError(f"{self.root}: no version {version!r}; the latest are: {known}")
-        return directory
+        """Directory with a version's files: by URL, a copy that may go when room is needed. Raises RegistryError."""
+        with self._opened(version, None) as directory:
+            return directory
+
+    def manifest(self, version: str) -> Manifest:
+        """The manifest of a version, without the rest of it. Raises RegistryError, ArtifactError."""
+        self.require(version)
+        return parse_manifest(*self._raw_manifest(version))
 
     def load(self, version: str | None = None, *, verify: bool = True) -> Artifact:
         """The artifact of a version (default: the current one), memory-mapped. Raises CmlError."""
-        directory = self.path(version or self.require_current())
-        if verify:
-            self.verify(directory.name)
-        return artifact.load(directory, verify=False)
+        name = version or self.require_current()
+        check = (lambda directory: check_directory(directory, name)) if verify else None
+        with self._opened(name, check) as directory:
+            return artifact.load(directory, verify=False)
 
     def require_current(self) -> str:
         """Name of the current version. Raises RegistryError when nothing is published."""
         name = self.current()
         if name is None:
             raise RegistryError(
-                f"{self.root}: no model is published; run: cml models publish RUN --to {self.root}"
+                f"{self.place}: no model is published; run: cml models publish RUN --to {self.place}"
             )
         return name
 
     def verify(self, version: str) -> Manifest:
-        """Check every byte of a version, the manifest against the version's name. Raises ArtifactError."""
-        directory = self.path(version)
-        raw = _read(directory / MANIFEST)
-        if sha256(raw).hexdigest()[:12] != version.partition("-")[2]:
-            raise ArtifactError(
-                f"{directory / MANIFEST}: damaged: its checksum does not match the version's name; "
-                "publish the version again or roll back"
-            )
-        manifest = parse_manifest(raw, directory / MANIFEST)
-        verify_files(directory, manifest.files)
+        """Check every byte of a version as it is stored, the manifest against the version's name.
+
+        Raises ArtifactError.
+        """
+        self.require(version)
+        raw, where = self._raw_manifest(version)
+        manifest = pinned(raw, version, where)
+        self._storage.verify(version, manifest.files)
         return manifest
 
     def publish(self, directory: Path, *, activate: bool = True) -> str:
@@ -116,28 +109,28 @@ class Registry:
         Raises ArtifactError for a damaged artifact, RegistryError when the registry cannot be written.
         """
         source = Path(directory)
-        raw = _read(source / MANIFEST)
+        raw = read_raw(source / MANIFEST)
         manifest = parse_manifest(raw, source / MANIFEST)
         verify_files(source, manifest.files)
-        digest = sha256(raw).hexdigest()[:12]
         with self._writing():
-            name = self._intact_version(digest) or self._add(source, raw, manifest, digest)
+            name = self._intact_version(digest_of(raw)) or self._add(source, raw, manifest)
             if activate:
-                replace_file(self._pointer, f"{name}\n".encode())
+                self._point_to(name)
         return name
 
     def set_current(self, version: str) -> None:
         """Make a version current after checking every byte of it. Raises RegistryError, ArtifactError."""
         self.verify(version)
         with self._writing():
-            replace_file(self._pointer, f"{version}\n".encode())
+            self.require(version)  # nobody removed it since
+            self._point_to(version)
 
     def rollback(self) -> str:
         """Make the version before the current one current; returns its name. Raises RegistryError."""
         current, previous = self.require_current(), self.previous()
         if previous is None:
             raise RegistryError(
-                f"{self.root}: {current} is the oldest version; there is nothing to roll back to"
+                f"{self.place}: {current} is the oldest version; there is nothing to roll back to"
             )
         self.set_current(previous)
         return previous
@@ -145,7 +138,7 @@ class Registry:
     def previous(self) -> str | None:
         """The newest version older than the current one: where a rollback leads."""
         current = self.current()
-        older = [name for name in self.versions() if current and _number(name) < _number(current)]
+        older = [name for name in self.versions() if current and number_of(name) < number_of(current)]
         return older[-1] if older else None
 
     def remove(self, versions: Iterable[str]) -> list[str]:
@@ -154,26 +147,63 @@ class Registry:
             kept = {self.current(), self.previous()}
             doomed = [name for name in versions if name not in kept]
             for name in doomed:
-                self._remove(name)
+                self.require(name)
+                self._storage.remove(name)
         return doomed
+
+    def read(self, key: str) -> bytes | None:
+        """A document beside the versions, such as `retraining/report.json`; None where there is none."""
+        return self._storage.read(key)
+
+    def write(self, key: str, content: bytes) -> None:
+        """Give a document beside the versions this content, in one step. Raises StorageError."""
+        self._storage.replace(key, content)
+
+    def alone(self, tell: Tell) -> AbstractContextManager[Holding]:
+        """Be the only retraining for the block, which may ask whether it still is. Raises LockedError."""
+        return self._storage.alone(tell)
+
+    def require(self, version: str) -> None:
+        """Raises RegistryError unless there is a version of this name."""
+        if not is_name(version) or not self._storage.has(version):
+            raise self._unknown(version)
+
+    @contextmanager
+    def _opened(self, version: str, check: Check | None) -> Iterator[Path]:
+        with ExitStack() as held:
+            try:
+                if not is_name(version):
+                    raise NoSuchVersionError(version)
+                directory = held.enter_context(self._storage.opened(version, check))
+            except NoSuchVersionError:
+                raise self._unknown(version) from None
+            yield directory
+
+    def _unknown(self, version: str) -> RegistryError:
+        return RegistryError(f"{self.place}: no version {version!r}; the latest are: {self._latest()}")
+
+    def _latest(self) -> str:
+        return ", ".join(self.versions()[-3:]) or "none"
 
     def _way_out(self) -> str:
         """What to do about a broken pointer."""
-        known = ", ".join(self.versions()[-3:]) or "none"
         return (
-            f"make a version current with: cml models rollback --to VERSION --models {self.root} "
-            f"(the latest are: {known})"
+            f"make a version current with: cml models rollback --to VERSION --models {self.place} "
+            f"(the latest are: {self._latest()})"
         )
 
-    def _add(self, source: Path, raw: bytes, manifest: Manifest, digest: str) -> str:
+    def _raw_manifest(self, version: str) -> tuple[bytes, str]:
+        """(content, where it is)."""
+        key = f"{VERSIONS}/{version}/{MANIFEST}"
+        raw, where = self._storage.read(key), f"{self.place}/{key}"
+        if raw is None:
+            raise ArtifactError(f"{where}: No such file; this is not a complete artifact")
+        return raw, where
+
+    def _add(self, source: Path, raw: bytes, manifest: Manifest) -> str:
         newest = self.versions()[-1:]
-        name = f"{(_number(newest[0]) if newest else 0) + 1:06d}-{digest}"
-        with staged_directory(self.root) as staging:
-            for file in manifest.files:
-                _copy(source / file, staging / file)
-            write_file(staging / MANIFEST, raw)
-            verify_files(staging, manifest.files)
-            move_into_place(staging, self._versions / name)
+        name = named((number_of(newest[0]) if newest else 0) + 1, digest_of(raw))
+        self._storage.add(name, source, raw, manifest.files)
         return name
 
     def _intact_version(self, digest: str) -> str | None:
@@ -187,40 +217,20 @@ class Registry:
                 return name
         return None
 
-    def _remove(self, name: str) -> None:
-        """Take a version out of sight in one step, then remove its files; who has them mapped keeps them."""
-        with staged_directory(self.root) as grave:
-            self.path(name).rename(grave / name)
-            sync_directory(self._versions)
+    def _point_to(self, version: str) -> None:
+        self._storage.replace(POINTER, f"{version}\n".encode())
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Be the only writer, and clean up after dead ones: the kernel drops the lock of a killed process."""
+        """Be the only writer; an error tells which version is current now."""
         try:
-            self._versions.mkdir(parents=True, exist_ok=True)
-            with (self.root / ".lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                remove_staged(self.root)
+            with self._storage.writing():
                 yield
-        except OSError as error:
-            problem = f"cannot be written: {error.strerror or error}"
-            raise RegistryError(f"{self.root}: {problem}; the current version is {self.current()}") from error
+        except StorageError as error:
+            raise RegistryError(f"{error}; {self._standing()}") from error
 
-
-def _number(name: str) -> int:
-    return int(name.partition("-")[0])
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path}: {error.strerror or error}; this is not a complete artifact") from None
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file's content and sync it."""
-    with source.open("rb") as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, _COPY_BLOCK)
-        writer.flush()
-        os.fsync(writer.fileno())
+    def _standing(self) -> str:
+        try:
+            return f"the current version is {self.current()}"
+        except RegistryError:
+            return "which version is current cannot be told now"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from cml.fold_in import FoldIn
 from cml.index import ItemIndex
 from cml.registry import Registry
 from cml.stock import Card, OwnItems, Stock
+from cml.storage.place import Place
 from cml.vocabulary import UNKNOWN_ROW
 
 TEMPERATURE = 0.3  # of the fold-in where the config does not say what the model was trained with
@@ -207,6 +207,6 @@ class Snapshot:
         return slice(int(indptr[user_row]), int(indptr[user_row + 1]))
 
 
-def load_snapshot(models: Path, version: str | None = None) -> Snapshot:
+def load_snapshot(models: Place, version: str | None = None) -> Snapshot:
     """The snapshot of a version in the registry at `models` (default: the current one), fully verified."""
     return Snapshot.load(Registry(models), version)

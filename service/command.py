@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--models", type=click.Path(path_type=Path), help="The model registry that `cml models publish` fills."
-)
+@click.option("--models", help="The model registry that `cml models publish` fills: a directory or a URL.")
 @click.option("--host", help="Address to bind to [127.0.0.1].")
 @click.option("--port", type=int, help="Port to bind to, 0 for any free one [8000].")
 @click.option("--workers", type=int, help="Worker processes [1].")
@@ -44,11 +42,10 @@ def command(config: Path | None, descriptor: int | None, **flags: Any) -> None:
         _work(chosen, socket.socket(fileno=descriptor))
         return
     chosen.require_safe_binding()
-    if not chosen.models.is_dir():
-        raise ConfigError(f"models directory {chosen.models} does not exist; publish a model into it first")
+    models = _reachable(chosen)
     listener = _listen(chosen)
     host, port = listener.getsockname()[:2]
-    click.echo(f"serving {chosen.models} on http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+    click.echo(f"serving {models} on http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
     if chosen.workers == 1:
         _work(chosen, listener)
     else:
@@ -61,6 +58,16 @@ def _work(chosen: Settings, listener: socket.socket) -> None:
     from service.server import serve  # brings faiss
 
     serve(chosen, listener)
+
+
+def _reachable(chosen: Settings) -> str:
+    """The registry's place for people. Raises ConfigError, MissingExtraError where no model can ever come from."""
+    from cml.storage.choose import storage_at
+
+    if isinstance(chosen.models, Path) and not chosen.models.is_dir():
+        raise ConfigError(f"models directory {chosen.models} does not exist; publish a model into it first")
+    _ = chosen.events_url
+    return storage_at(chosen.models).place
 
 
 def _listen(chosen: Settings) -> socket.socket:

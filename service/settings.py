@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -26,6 +27,7 @@ from pydantic import (
 
 from cml.errors import ConfigError
 from cml.events.meaning import DEFAULT_EVENT_WEIGHTS
+from cml.storage.place import place_of
 
 PREFIX = "CML_SERVICE_"
 EVENTS_OFF = "off"
@@ -36,7 +38,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    models: Path  # the model registry: the directory that holds CURRENT and versions/
+    models: Annotated[Path | str, BeforeValidator(place_of)]  # the model registry: a directory or a URL
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any free one, printed at start
     workers: PositiveInt = 1
@@ -75,7 +77,14 @@ class Settings(BaseModel):
         """Where events are stored, None when they are off."""
         if self.events == EVENTS_OFF:
             return None
-        return self.events or f"sqlite:///{self.models.absolute() / 'events.db'}"
+        if self.events:
+            return self.events
+        if not isinstance(self.models, Path):
+            raise ConfigError(
+                f"models {self.models}: a registry by URL holds no event store: say with --events URL or "
+                f"{PREFIX}EVENTS where it is, or --events {EVENTS_OFF}"
+            )
+        return f"sqlite:///{self.models.absolute() / 'events.db'}"
 
     def require_safe_binding(self) -> None:
         """Refuse to serve everyone on the network by accident. Raises ConfigError."""
@@ -99,7 +108,9 @@ def load(environment: Mapping[str, str] = os.environ, file: Path | None = None, 
     values |= _from_environment(environment)
     values |= {name: value for name, value in flags.items() if value is not None}
     if "models" not in values:
-        raise ConfigError(f"no models directory: give --models DIR or set {PREFIX}MODELS")
+        raise ConfigError(
+            f"no model registry: give --models PLACE, a directory or a URL, or set {PREFIX}MODELS"
+        )
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -78,7 +78,7 @@ class SnapshotStore:
                         self._hold(name, candidate, items or {})
                 elif before is not None:
                     raise RegistryError(
-                        f"{self._registry.root}: the registry cannot be reached, or its CURRENT is gone; check what "
+                        f"{self._registry.place}: the registry cannot be reached, or its CURRENT is gone; check what "
                         "is mounted there"
                     )
                 self._succeeded()

@@ -11,24 +11,40 @@ import orjson
 
 from cml.errors import ConfigError, EventStoreError
 from cml.recommend import Recommendations, Recommended
+from cml.storage.place import Place, place_of
+
+
+class RegistryPlace(click.ParamType):
+    """A directory, as a path, or a URL, as text."""
+
+    name = "place"
+
+    def convert(self, value: Place, param: click.Parameter | None, context: click.Context | None) -> Place:
+        """Also called with what it returned."""
+        place = place_of(value)
+        if isinstance(place, Path) and place.is_file():
+            self.fail(f"{place} is a file; a registry is a directory or a URL", param, context)
+        return place
 
 
 def models_option(command: Callable) -> Callable:
-    """`--models DIR`: where the registry is."""
+    """`--models PLACE`: where the registry is."""
     return click.option(
         "--models",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("models"),
+        type=RegistryPlace(),
+        default="models",
         show_default=True,
-        help="Model registry.",
+        help="Model registry: a directory or a URL.",
     )(command)
 
 
-def find_events(given: str | None, models: Path) -> str | None:
+def find_events(given: str | None, models: Place) -> str | None:
     """The event store's URL; None where there is none. A store that was named has to be there."""
     if given == "off":
         return None
     if not given:
+        if not isinstance(models, Path):
+            return None
         own = models.absolute() / "events.db"
         return f"sqlite:///{own}" if own.exists() else None
     if "://" not in given:

@@ -13,8 +13,8 @@ from cml.errors import ArtifactError, EventStoreError
 from cml.events.meaning import ERASURES_KNOWN, EVENTS_KNOWN
 from cml.events.store import EventStore
 from cml.events.values import Marks
-from cml.manifest import read_manifest
 from cml.registry import Registry
+from cml.storage.place import Place, shown
 
 
 @click.group("events")
@@ -32,13 +32,15 @@ def command() -> None:
 )
 @models_option
 @json_option
-def backup(file: Path, events: str | None, models: Path, as_json: bool) -> None:
+def backup(file: Path, events: str | None, models: Place, as_json: bool) -> None:
     """Write the whole event store, as it is now, to FILE; the service goes on meanwhile."""
     from cml.events.backup import backup
 
     url = find_events(events, models)
     if url is None:
-        raise EventStoreError(f"{models}: no events.db in it: say with --events where the event store is")
+        raise EventStoreError(
+            f"{shown(models)}: no events.db in it: say with --events where the event store is"
+        )
     with closing(EventStore(url)) as store:
         made = backup(store, file)
     _tell({"file": str(file), "created_at": made.created_at, "rows": made.rows}, as_json)
@@ -50,7 +52,7 @@ def backup(file: Path, events: str | None, models: Path, as_json: bool) -> None:
 @click.option("--replace", is_flag=True, help="Lose what the store holds, instead of refusing.")
 @models_option
 @json_option
-def restore(file: Path, url: str, replace: bool, models: Path, as_json: bool) -> None:
+def restore(file: Path, url: str, replace: bool, models: Place, as_json: bool) -> None:
     """Fill an event store from FILE, wholly or not at all. Stop the service before, if it uses that store.
 
     New events are numbered after all that the versions in the registry have learned.
@@ -68,7 +70,7 @@ def learned(registry: Registry) -> Marks:
     found = [Marks()]
     for name in registry.versions():
         try:
-            data: dict[str, Any] = read_manifest(registry.path(name)).data
+            data: dict[str, Any] = registry.manifest(name).data
         except ArtifactError:
             continue
         found.append(Marks(events=int(data.get(EVENTS_KNOWN, 0)), erasures=int(data.get(ERASURES_KNOWN, 0))))

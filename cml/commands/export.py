@@ -11,6 +11,7 @@ from cml.commands.recommend import parse_where
 from cml.errors import DataError
 from cml.export import export_recommendations, export_vectors
 from cml.snapshot import load_snapshot
+from cml.storage.place import Place
 
 
 @click.group("export")
@@ -23,7 +24,7 @@ def command() -> None:
 @models_option
 @click.option("--version", help="Version to export instead of the current one.")
 @json_option
-def vectors(directory: Path, models: Path, version: str | None, as_json: bool) -> None:
+def vectors(directory: Path, models: Place, version: str | None, as_json: bool) -> None:
     """Write users.parquet and items.parquet (id, vector) into DIRECTORY."""
     written = export_vectors(load_snapshot(models, version), directory)
     if as_json:
@@ -46,7 +47,7 @@ def vectors(directory: Path, models: Path, version: str | None, as_json: bool) -
 @json_option
 def recommendations(
     file: Path,
-    models: Path,
+    models: Place,
     version: str | None,
     k: int,
     where: str | None,

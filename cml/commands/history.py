@@ -11,7 +11,7 @@ from cml.commands.common import json_option, models_option, print_json
 from cml.errors import DataError
 from cml.registry import Registry
 from cml.retraining import past
-from cml.retraining.retrain import HOME
+from cml.storage.place import Place, shown
 
 HEADINGS = (
     "began",
@@ -36,15 +36,15 @@ HEADINGS = (
     help="Draw quality, data and drift over time into this file (png, svg or pdf).",
 )
 @json_option
-def command(models: Path, last: int | None, plot: Path | None, as_json: bool) -> None:
+def command(models: Place, last: int | None, plot: Path | None, as_json: bool) -> None:
     """Show every retraining of a registry: quality beside the version before, size of the data, drift.
 
     `new` counts likes that the version before had not seen, `cold` is the share of judged users whom training did
     not know, `shift` how much likes moved between items (0 to 1), `moved` how far common items moved on average.
     """
-    rows = past.read(Registry(models).root / HOME)
+    rows = past.read(Registry(models))
     if not rows:
-        raise DataError(f"{models}: nothing was retrained here yet; `cml retrain` adds a line a round")
+        raise DataError(f"{shown(models)}: nothing was retrained here yet; `cml retrain` adds a line a round")
     rows = rows[-last:] if last else rows
     if plot is not None:
         from cml.retraining.plot import draw

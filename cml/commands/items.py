@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from cml import artifact
-from cml.commands.common import json_option, models_option, print_json
+from cml.commands.common import RegistryPlace, json_option, models_option, print_json
 from cml.commands.options import feature_matrix_option, item_kinds_option
 from cml.data.items import ItemReading, read_item_table
 from cml.data.matrices import matrices_of, read_matrices_for
 from cml.errors import DataError
 from cml.growth import Growth, grown
 from cml.registry import Registry
+from cml.storage.place import Place
 
 _SHOWN = 3  # ids of each sort
 
@@ -33,7 +34,7 @@ def command() -> None:
 @click.option(
     "--to",
     "target",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=RegistryPlace(),
     help="Registry to publish to; default: the same one.",
 )
 @click.option("--inactive", is_flag=True, help="Add the version without making it current.")
@@ -44,9 +45,9 @@ def command() -> None:
 @json_option
 def add(
     items: Path,
-    models: Path,
+    models: Place,
     version: str | None,
-    target: Path | None,
+    target: Place | None,
     inactive: bool,
     update: bool,
     item_kinds: dict[str, str],

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from cml.commands.common import find_events, json_option, models_option, print_json
+from cml.commands.common import RegistryPlace, find_events, json_option, models_option, print_json
 from cml.commands.duration import Duration
 from cml.errors import ArtifactError, EventStoreError, RegistryError
-from cml.manifest import MANIFEST, Manifest, read_manifest
+from cml.manifest import MANIFEST, Manifest
 from cml.registry import Registry
+from cml.storage.place import Place, shown
 
 
 @click.group("models")
@@ -24,7 +25,7 @@ def command() -> None:
 @command.command("list")
 @models_option
 @json_option
-def list_versions(models: Path, as_json: bool) -> None:
+def list_versions(models: Place, as_json: bool) -> None:
     """All versions, oldest first; the current one is marked."""
     registry = Registry(models)
     current = registry.current()
@@ -37,18 +38,20 @@ def list_versions(models: Path, as_json: bool) -> None:
             "{mark} {version}  {text}".format(mark="*" if row["current"] else " ", **row, text=_line(row))
         )
     if not rows:
-        click.echo(f"{models}: no versions; publish one with: cml models publish RUN --to {models}")
+        click.echo(
+            f"{registry.place}: no versions; publish one with: cml models publish RUN --to {registry.place}"
+        )
 
 
 @command.command("show")
 @click.argument("version", required=False)
 @models_option
 @json_option
-def show(version: str | None, models: Path, as_json: bool) -> None:
+def show(version: str | None, models: Place, as_json: bool) -> None:
     """What VERSION (default: the current one) is and how it came about."""
     registry = Registry(models)
     name = version or registry.require_current()
-    document = _document(name, registry.current(), read_manifest(registry.path(name)))
+    document = _document(name, registry.current(), registry.manifest(name))
     if as_json:
         print_json(document)
         return
@@ -73,11 +76,11 @@ def show(version: str | None, models: Path, as_json: bool) -> None:
 @click.argument("version", required=False)
 @models_option
 @json_option
-def verify(version: str | None, models: Path, as_json: bool) -> None:
+def verify(version: str | None, models: Place, as_json: bool) -> None:
     """Check every byte of VERSION (default: of all); exits with 1 when a file is damaged."""
     registry = Registry(models)
     if version:
-        registry.path(version)  # an unknown name is a mistake in the call, not a damaged version
+        registry.require(version)  # an unknown name is a mistake in the call, not a damaged version
     problems = {name: _problem(registry, name) for name in ([version] if version else registry.versions())}
     if as_json:
         print_json({"versions": [{"version": name, "problem": text} for name, text in problems.items()]})
@@ -91,25 +94,25 @@ def verify(version: str | None, models: Path, as_json: bool) -> None:
 @command.command("publish")
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
-    "--to", "models", type=click.Path(path_type=Path, file_okay=False), required=True, help="Model registry."
+    "--to", "models", type=RegistryPlace(), required=True, help="Model registry: a directory or a URL."
 )
 @click.option("--inactive", is_flag=True, help="Add the version without making it current.")
 @json_option
-def publish(run: Path, models: Path, inactive: bool, as_json: bool) -> None:
+def publish(run: Path, models: Place, inactive: bool, as_json: bool) -> None:
     """Copy the artifact of RUN (what `cml train --out RUN` wrote) into a registry and make it current."""
     registry = Registry(models)
     name = registry.publish(artifact_of(run), activate=not inactive)
     if as_json:
         print_json({"version": name, "current": registry.current()})
     else:
-        click.echo(f"published {name} to {models}{' (not current)' if inactive else ''}")
+        click.echo(f"published {name} to {registry.place}{' (not current)' if inactive else ''}")
 
 
 @command.command("rollback")
 @click.option("--to", "version", help="Version to make current; default: the one before the current one.")
 @models_option
 @json_option
-def rollback(version: str | None, models: Path, as_json: bool) -> None:
+def rollback(version: str | None, models: Place, as_json: bool) -> None:
     """Make an older version current again, after checking every byte of it."""
     registry = Registry(models)
     before = _readable_current(registry) if version else registry.current()
@@ -139,7 +142,7 @@ def prune(
     erased: bool,
     events: str | None,
     dry_run: bool,
-    models: Path,
+    models: Place,
     as_json: bool,
 ) -> None:
     """Remove versions; the current one, the one before and a candidate under test always stay."""
@@ -149,7 +152,7 @@ def prune(
         raise click.UsageError("say what goes: --keep N, --older-than TIME or --erased")
     url = find_events(events, models)
     if erased and url is None:
-        raise EventStoreError(f"{models}: no events.db in it: say with --events who was erased")
+        raise EventStoreError(f"{shown(models)}: no events.db in it: say with --events who was erased")
     registry = Registry(models)
     rules = Rules(keep, older_than, erased, datetime.now(UTC))
     judged = judge(registry, rules, what_happened(url))
@@ -186,7 +189,7 @@ def _readable_current(registry: Registry) -> str | None:
 def _summary(registry: Registry, name: str, current: str | None) -> dict[str, Any]:
     """A line's worth of a version; one with an unreadable manifest is listed with its problem."""
     try:
-        manifest = read_manifest(registry.path(name))
+        manifest = registry.manifest(name)
     except ArtifactError as error:
         return {"version": name, "current": name == current, "problem": str(error)}
     return {

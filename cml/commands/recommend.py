@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from cml.errors import QueryError
 from cml.query import ListOptions
 from cml.recommend import recommend
 from cml.snapshot import load_snapshot
+from cml.storage.place import Place
 
 
 def parse_where(text: str | None) -> dict[str, Any] | None:
@@ -48,7 +48,7 @@ def parse_where(text: str | None) -> dict[str, Any] | None:
 @json_option
 def command(
     user_id: str,
-    models: Path,
+    models: Place,
     version: str | None,
     k: int,
     offset: int,

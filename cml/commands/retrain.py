@@ -15,11 +15,11 @@ from cml.commands.options import ReadingFlags, items_options, reading_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
 from cml.errors import StoppedError
-from cml.manifest import read_manifest
 from cml.registry import Registry
 from cml.retraining import report
 from cml.retraining.order import Order
 from cml.retraining.retrain import REFUSED, Retraining, retrain
+from cml.storage.place import Place, shown
 
 FILE = click.Path(path_type=Path)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
@@ -67,7 +67,7 @@ def command(
     files: tuple[Path, ...],
     items: Path | None,
     item_kinds: Mapping[str, str],
-    models: Path,
+    models: Place,
     events: str | None,
     no_events: bool,
     gate: float | None,
@@ -118,7 +118,7 @@ def _config(
 ) -> RunConfig:
     """The current version's settings, unless there is a file; then what the flags say."""
     current = registry.current()
-    base = read_manifest(registry.path(current)).config if current else {}
+    base = registry.manifest(current).config if current else {}
     config = load_config(config_file, overrides, base=base, seed=seed, threads=threads)
     return config.model_copy(update={"data": reading.applied_to(config.data)})
 
@@ -142,12 +142,10 @@ def _tell(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _show(done: Retraining, models: Path, as_json: bool) -> None:
+def _show(done: Retraining, models: Place, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {"published": done.version is not None, **done.report, "report_file": str(done.report_file)}
-        )
+        print_json({"published": done.version is not None, **done.report, "report_file": done.report_file})
         return
     click.echo(report.as_text(done.report))
     if done.version:
-        click.echo(f"published {done.version} to {models} (before: {done.before or 'nothing'})")
+        click.echo(f"published {done.version} to {shown(models)} (before: {done.before or 'nothing'})")

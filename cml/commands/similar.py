@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from cml.commands.common import json_option, label, list_document, models_option, print_json, print_list
 from cml.commands.recommend import parse_where
 from cml.recommend import similar_items
 from cml.snapshot import load_snapshot
+from cml.storage.place import Place
 
 
 @click.command("similar")
@@ -22,7 +21,7 @@ from cml.snapshot import load_snapshot
 )
 @json_option
 def command(
-    item_id: str, models: Path, version: str | None, k: int, where: str | None, as_json: bool
+    item_id: str, models: Place, version: str | None, k: int, where: str | None, as_json: bool
 ) -> None:
     """List the items nearest to ITEM in the metric space, with distances."""
     snapshot = load_snapshot(models, version)

@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cml.data.dataset import Dataset
 from cml.errors import DataError
+from cml.registry import Registry
 from cml.vocabulary import Vocabulary
 
-FILE = "history.jsonl"
+FILE = "retraining/history.jsonl"  # in the registry
 
 
-def append(home: Path, document: dict[str, Any]) -> None:
-    """Add one round to the history; a round that is there already (it was killed right after) changes nothing."""
+def append(registry: Registry, document: dict[str, Any]) -> None:
+    """Add one round to the history; a round that is there already (it was killed right after) changes nothing.
+
+    Only one retraining at a time may do so: the file is replaced by a longer one.
+    """
     line = row_of(document)
-    if any(row["run"] == line["run"] and row["at"] == line["at"] for row in read(home)):
+    if any(row["run"] == line["run"] and row["at"] == line["at"] for row in read(registry)):
         return
-    path = home / FILE
-    with path.open("ab+") as file:
-        file.seek(0, os.SEEK_END)
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # a line that was cut off by a crash stays one line
-                file.write(b"\n")
-        file.write(json.dumps(line).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    before = registry.read(FILE) or b""
+    if before and not before.endswith(b"\n"):  # a line that was cut off stays one line
+        before += b"\n"
+    registry.write(FILE, before + json.dumps(line).encode() + b"\n")
 
 
-def read(home: Path) -> list[dict[str, Any]]:
+def read(registry: Registry) -> list[dict[str, Any]]:
     """All rounds, oldest first; a line that was cut off is left out. Raises DataError for a damaged file."""
-    path = home / FILE
-    if not path.exists():
-        return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}; move it away, a new one is begun") from None
+        lines = (registry.read(FILE) or b"").decode().splitlines()
+    except UnicodeDecodeError as error:
+        where = f"{registry.place}/{FILE}"
+        raise DataError(f"{where}: cannot be read: {error}; move it away, a new one is begun") from None
     rows = []
     for line in lines:
         try:

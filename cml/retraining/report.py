@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from cml.durable import replace_file
+from cml.registry import Registry
 
 
-def write(run: Path, home: Path, document: dict[str, Any]) -> Path:
-    """Write report.json and report.txt into the run and as the latest into the registry; returns the latter's path."""
+def write(run: Path, registry: Registry, document: dict[str, Any]) -> str:
+    """Write report.json and report.txt into the run, and as the latest into the registry; where the latter is."""
     run.mkdir(parents=True, exist_ok=True)
-    for directory in (run, home):
-        replace_file(directory / "report.json", (json.dumps(document, indent=2) + "\n").encode())
-        replace_file(directory / "report.txt", (as_text(document) + "\n").encode())
-    return home / "report.json"
+    said = {
+        "report.json": (json.dumps(document, indent=2) + "\n").encode(),
+        "report.txt": (as_text(document) + "\n").encode(),
+    }
+    for name, content in said.items():
+        replace_file(run / name, content)
+        registry.write(f"retraining/{name}", content)
+    return f"{registry.place}/retraining/report.json"
 
 
 def as_text(document: dict[str, Any]) -> str:

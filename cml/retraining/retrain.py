@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,13 @@ from cml.retraining import past, report
 from cml.retraining.gate import Verdict, decide, means_of_baselines, seen_by
 from cml.retraining.interactions import Gathered, gather
 from cml.retraining.learning import Learner
-from cml.retraining.lock import only_one
 from cml.retraining.order import Order
 from cml.retraining.parts import Parts, parts
 from cml.retraining.publishing import FILE_PAIRS, content_of, reader, told
 from cml.retraining.workspace import Workspace
 from cml.training.history import Epoch
+from cml.versions import digest_of
 
-HOME = "retraining"  # in the registry's directory
 PUBLISHED, REFUSED, NOTHING_NEW = "published", "refused", "nothing new"
 
 
@@ -46,7 +44,7 @@ class Retraining:
     before: str | None  # the version that was current
     verdict: Verdict | None
     report: dict[str, Any]
-    report_file: Path
+    report_file: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class _Round:
     identity: str
     listen: Callable[[Epoch], None]
     tell: Callable[[str], None]
+    still_alone: Callable[[], None]  # raises LockedError where another one has taken over
 
 
 def retrain(
@@ -79,10 +78,10 @@ def retrain(
     published has then learned from everything. run: keep the artifact and the report here. restart: do not go on
     with an interrupted run. Raises LockedError while another retraining is at work, and CmlError.
     """
-    home = registry.root / HOME
-    with only_one(home / "lock", tell):
-        begun = _begin(registry, order, Workspace(run or home / "run"), restart, clock, listen, tell)
-        done = _go(begun, home, clock)
+    with registry.alone(tell) as still_alone:
+        work = Workspace(run or registry.workspace)
+        begun = _begin(registry, order, work, restart, clock, listen, tell, still_alone)
+        done = _go(begun, clock)
         begun.work.finish(keep=run is not None)
         return done
 
@@ -95,6 +94,7 @@ def _begin(
     clock: Callable[[], float],
     listen: Callable[[Epoch], None],
     tell: Callable[[str], None],
+    still_alone: Callable[[], None],
 ) -> _Round:
     """Go on with the run that was interrupted, if it is this one; else begin."""
     left, current = work.state(), registry.current()
@@ -112,7 +112,9 @@ def _begin(
         before = current
         left = {"identity": order.identity(before), "before": before, "started_at": clock()}
         work.begin(left)
-    return _Round(registry, order, work, before, left["started_at"], left["identity"], listen, tell)
+    return _Round(
+        registry, order, work, before, left["started_at"], left["identity"], listen, tell, still_alone
+    )
 
 
 def _version_of(artifact: Path, registry: Registry) -> str | None:
@@ -120,7 +122,7 @@ def _version_of(artifact: Path, registry: Registry) -> str | None:
     manifest = artifact / MANIFEST
     if not manifest.exists():
         return None
-    digest = sha256(manifest.read_bytes()).hexdigest()[:12]
+    digest = digest_of(manifest.read_bytes())
     return next((name for name in registry.versions() if name.endswith(digest)), None)
 
 
@@ -137,7 +139,7 @@ def _erased_since(order: Order, work: Workspace) -> bool:
         )
 
 
-def _go(begun: _Round, home: Path, clock: Callable[[], float]) -> Retraining:
+def _go(begun: _Round, clock: Callable[[], float]) -> Retraining:
     current = begun.registry.load(begun.before) if begun.before else None
     _require_files(begun.order, current)
     gathered = begun.work.gathered_once(lambda: _gather(begun.order, begun.started_at))
@@ -150,7 +152,7 @@ def _go(begun: _Round, home: Path, clock: Callable[[], float]) -> Retraining:
         said = begun.work.once("outcome", lambda: _nothing_new(new, begun.order.min_new, begun.before))
     else:
         said = _round(begun, current, gathered, unseen)
-    return _told(begun, home, gathered, new, said, clock)
+    return _told(begun, gathered, new, said, clock)
 
 
 def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: Any) -> dict[str, Any]:
@@ -177,6 +179,7 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
         made = with_added(made, current, over_http) if current is not None else made
         created = datetime.fromtimestamp(begun.started_at, UTC)
         write(made, begun.work.artifact, created_at=created)
+    begun.still_alone()
     version = begun.registry.publish(begun.work.artifact)
     return said | {
         "outcome": PUBLISHED,
@@ -207,7 +210,6 @@ def _nothing_new(new: int, least: int, before: str | None) -> dict[str, Any]:
 
 def _told(
     begun: _Round,
-    home: Path,
     gathered: Gathered,
     new: int,
     said: dict[str, Any],
@@ -232,8 +234,8 @@ def _told(
             "erased_users": gathered.erased_users,
         },
     } | {name: value for name, value in said.items() if name != "reason"}
-    file = report.write(begun.work.root, home, document)
-    past.append(home, document)
+    file = report.write(begun.work.root, begun.registry, document)
+    past.append(begun.registry, document)
     return Retraining(said["outcome"], said["version"], begun.before, verdict, document, file)
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from cml.commands.history import command
 from cml.errors import DataError
+from cml.registry import Registry
 from cml.retraining import past
 from cml.retraining.plot import figure_of
 
@@ -42,8 +43,7 @@ def document(day: int, outcome: str = "published", **verdict: float) -> dict[str
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    home = tmp_path / "models" / "retraining"
-    home.mkdir(parents=True)
+    home = Registry(tmp_path / "models")
     past.append(home, document(1, candidate=0.21))
     past.append(home, document(2, "refused", candidate=0.15))
     past.append(home, document(3, "nothing new"))
@@ -90,7 +90,7 @@ def test_a_picture_is_written_whole(models: Path, tmp_path: Path, name: str, beg
 
 
 def test_the_picture_shows_refused_rounds_and_leaves_out_what_is_not_known(models: Path) -> None:
-    quality = figure_of(past.read(models / "retraining")).axes[0]
+    quality = figure_of(past.read(Registry(models))).axes[0]
     drawn = {line.get_label(): list(line.get_ydata()) for line in quality.lines}
     assert drawn["new model"] == [0.21, 0.15]
     assert drawn["refused"] == [0.15]

@@ -66,9 +66,9 @@ PHASES = {
     "judging": 'patched("cml.retraining.retrain.decide", before)',
     "learning from everything": 'patched("cml.training.checkpoint.Checkpoint.save", after_saving("final"))',
     "writing the artifact": 'patched("cml.artifact.describe_files", before)',
-    "copying into the registry": 'patched("cml.registry._copy", after)',
-    "before the pointer moves": 'patched("cml.registry.replace_file", before)',
-    "after the pointer moved": 'patched("cml.registry.replace_file", after)',
+    "copying into the registry": 'patched("cml.storage.directory._copy", after)',
+    "before the pointer moves": 'patched("cml.storage.directory.replace_file", before)',
+    "after the pointer moved": 'patched("cml.storage.directory.replace_file", after)',
     "writing the report": 'patched("cml.retraining.report.write", before)',
     "before the history": 'patched("cml.retraining.past.append", before)',
     "after the history": 'patched("cml.retraining.past.append", after)',
@@ -131,7 +131,7 @@ def test_a_killed_round_goes_on_to_the_same_model(world: World, models: Path, ph
     assert np.array_equal(now.item_vectors, world.undisturbed.item_vectors)
     assert now.data == world.undisturbed.data
     assert len(Registry(models).versions()) == 2
-    assert [row["outcome"] for row in past.read(models / "retraining")] == ["published", "published"]
+    assert [row["outcome"] for row in past.read(Registry(models))] == ["published", "published"]
     assert not (models / "retraining" / "run" / "steps").exists()
 
 

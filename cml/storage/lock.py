@@ -16,7 +16,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @contextmanager
-def only_one(path: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+def only_one(path: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[Callable[[], None]]:
     """Hold the lock at `path` for the block. Raises LockedError while another process does.
 
     A lock whose holder is gone (killed, or the machine was started again) is taken over, and `tell` hears of it.
@@ -36,7 +36,7 @@ def only_one(path: Path, tell: Callable[[str], None] = lambda _: None) -> Iterat
             tell(f"the last retraining ({_who(left)}) did not end by itself{again}; its lock is taken over")
         _write(path, {"pid": os.getpid(), "boot": _boot()})
         try:
-            yield
+            yield lambda: None  # nobody can take it from a process that lives
         finally:
             os.truncate(path, 0)
 
