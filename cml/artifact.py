@@ -46,6 +46,7 @@ LISTS = "lists.safetensors"
 CATALOGUE = "catalogue.safetensors"
 FEATURES = "features.safetensors"  # only where the version can place items by their features
 GIVEN = "given.safetensors"  # only where items were added with rows of feature matrices
+USER_FEATURES = "user_features.safetensors"  # only where it can place users by theirs
 INDEX = "index.faiss"  # only where the index kind needs more than the vectors
 
 
@@ -113,9 +114,8 @@ def load(directory: Path, *, verify: bool = True) -> Artifact:
             trending=lists.get("trending"),
             first_seen=lists.get("first_seen"),
             catalogue=Catalogue.from_arrays(read_arrays(directory / CATALOGUE)),
-            placer=ItemPlacer.from_arrays(read_arrays(directory / FEATURES))
-            if FEATURES in manifest.files
-            else None,
+            placer=_placer(directory / FEATURES, manifest),
+            user_placer=_placer(directory / USER_FEATURES, manifest),
             given=GivenRows.from_arrays(read_arrays(directory / GIVEN))
             if GIVEN in manifest.files
             else NO_ROWS,
@@ -136,6 +136,11 @@ def verify(directory: Path) -> Manifest:
     manifest = read_manifest(Path(directory))
     verify_files(Path(directory), manifest.files)
     return manifest
+
+
+def _placer(path: Path, manifest: Manifest) -> ItemPlacer | None:
+    """What the file holds; None where the version has no such file."""
+    return ItemPlacer.from_arrays(read_arrays(path)) if path.name in manifest.files else None
 
 
 def _fill(
@@ -163,6 +168,8 @@ def _fill(
         files[FEATURES] = content.placer.arrays()
     if content.given:
         files[GIVEN] = content.given.arrays()
+    if content.user_placer is not None:
+        files[USER_FEATURES] = content.user_placer.arrays()
     for name, arrays in files.items():
         write_arrays(staging / name, arrays)
     index.save(staging / INDEX)

@@ -143,27 +143,36 @@ class TrainConfig(Section):
     gradient: Literal["analytic", "autograd"] = "analytic"  # autograd: the slow, readable reference
 
 
-class FeatureConfig(Section):
-    """What places items by their features, and how strongly that draws the vectors of items [CML-3]."""
+class ExtractorConfig(Section):
+    """What places something by its features, and how strongly that draws its vectors [CML-3]."""
 
-    columns: Names = ()  # of the item table: `genres`, or with its kind `year:numeric`; (): no features
+    columns: Names = ()  # of its table: `genres`, or with its kind `year:numeric`; (): no features
     matrices: Names = ()  # more features from files: `NAME=FILE.npz`, see `cml.data.matrices`
-    weight: NonNegativeFloat = 1.0  # in likes: an item with fewer leans on its features
+    weight: NonNegativeFloat = 1.0  # in likes: what has fewer leans on its features
     weight_schedule: Literal["constant", "linear"] = "constant"  # of the weight, over the epochs allowed
     hidden: tuple[PositiveInt, ...] = ()  # widths of the extractor's hidden layers; (): a linear map
-    penalty: PositiveFloat = 1.0  # on the extractor's squared weights, in items
+    penalty: PositiveFloat = 1.0  # on the extractor's squared weights, in rows
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of hidden units
-    passes: PositiveInt = 10  # over the items whenever hidden layers are fitted
+    passes: PositiveInt = 10  # over the rows whenever hidden layers are fitted
     extractor_rate: PositiveFloat = 0.003  # learning rate of hidden layers
     max_terms: PositiveInt = (
-        50_000  # of a column; those in the most items are kept; of a hashed text, its buckets
+        50_000  # of a column; those in the most rows are kept; of a hashed text, its buckets
     )
+
+
+class FeatureConfig(ExtractorConfig):
+    """Features of items, and how their extractor is adapted to a second catalogue."""
+
     alignment: AlignmentName = "wdgrl"  # with a target catalogue; none: source only
     alignment_weight: NonNegativeFloat = 1.0
     critic_steps: PositiveInt = 5  # of WDGRL, before each step of the extractor
     adaptation_steps: PositiveInt = 300
     keep: NonNegativeFloat = 3.0  # what it costs to change how the target's items lie to each other
     taste: NonNegativeFloat = 0.5  # with a target catalogue: share of users' tf-idf profiles in source places
+
+
+class UserFeatureConfig(ExtractorConfig):
+    """Features of users."""
 
 
 class PublishConfig(Section):
@@ -182,6 +191,7 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     features: FeatureConfig = FeatureConfig()
+    user_features: UserFeatureConfig = UserFeatureConfig()
     publish: PublishConfig = PublishConfig()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     threads: PositiveInt | None = None  # None: all cores
@@ -246,7 +256,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _resolve(key: str) -> tuple[str, str]:
     known = settings()
-    matches = [name for name in known if key in (name, name.rpartition(".")[2])]
+    alone = [
+        name for name in known if not name.startswith("user_features.")
+    ]  # their bare names are the items'
+    matches = [name for name in known if key == name or (name in alone and key == name.rpartition(".")[2])]
     if len(matches) != 1:
         problem = f"stands for {' and '.join(matches)}; write one of them" if matches else "is not a setting"
         raise ConfigError(f"--set {key}: {key!r} {problem}; docs/configuration.md lists all settings")

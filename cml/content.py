@@ -55,6 +55,7 @@ class Content:
         None  # of items that have no interactions; None: the version knows no features
     )
     given: GivenRows = NO_ROWS  # rows of feature matrices that came with added items
+    user_placer: ItemPlacer | None = None  # the same for users
 
     def __post_init__(self) -> None:
         n_users, n_items = len(self.users), len(self.items)
@@ -81,10 +82,11 @@ class Content:
             raise ArtifactError(
                 f"the catalogue describes {self.catalogue.n_items} items, the model has {n_items}"
             )
-        if self.placer is not None and self.placer.extractor.dim != dim:
-            raise ArtifactError(
-                f"the extractor places into {self.placer.extractor.dim} dimensions, the vectors have {dim}"
-            )
+        for placer in (self.placer, self.user_placer):
+            if placer is not None and placer.extractor.dim != dim:
+                raise ArtifactError(
+                    f"the extractor places into {placer.extractor.dim} dimensions, the vectors have {dim}"
+                )
         for name in ("user_vectors", "item_vectors"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ArtifactError(
@@ -108,6 +110,7 @@ class Content:
         data: dict[str, Any] | None = None,
         catalogue: Catalogue | None = None,
         placer: ItemPlacer | None = None,
+        user_placer: ItemPlacer | None = None,
     ) -> Content:
         """The content for distinct (user, item) pairs as a data set holds them, in any order.
 
@@ -134,6 +137,7 @@ class Content:
             trending=trending_scores(item_rows[liked], timestamps[liked], n_items) if timed else None,
             first_seen=first_times(item_rows, timestamps, n_items) if timed else None,
             placer=placer,
+            user_placer=user_placer,
         )
 
 

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,14 @@ from cml.catalogue import Catalogue
 from cml.config import RunConfig
 from cml.content import Content
 from cml.data.dataset import Dataset
-from cml.data.matrices import read_matrices
+from cml.described import features_of, user_features_of
 from cml.durable import replace_file
 from cml.errors import ConfigError, TrainingError
 from cml.evaluation.evaluate import HeldOut, evaluate
 from cml.evaluation.metrics import METRICS
-from cml.features.given import NOTHING_TOLD, Told
 from cml.features.placing import ItemPlacer
 from cml.training.checkpoint import Checkpoint
-from cml.training.features import ItemFeatures, records
+from cml.training.features import ItemFeatures, ReadCatalogue, records
 from cml.training.history import Epoch, as_csv
 from cml.training.profiling import OFF, WRITING, Profile
 from cml.training.rules import resolved
@@ -36,7 +34,6 @@ from cml.training.search_space import changed, given
 from cml.training.space import Space
 from cml.training.trainer import Fit, Validate, fit
 from cml.training.tuning import Budget, Trial, Tuner, trials_as_csv
-from cml.vocabulary import Vocabulary
 
 ARTIFACT = "artifact"
 CHECKPOINT = "checkpoint.safetensors"
@@ -45,8 +42,6 @@ TRIALS = "trials.csv"
 ADAPTATION = "adaptation.json"
 VALIDATION_USERS = 10_000  # ranked for after each epoch; more are sampled, evenly over the rows
 VALIDATION_KS = (10, 20, 50)
-
-ReadCatalogue = Callable[[Vocabulary], Catalogue]
 
 
 @dataclass(frozen=True)
@@ -69,6 +64,7 @@ def train(
     refit_on: Dataset | None = None,
     catalogue: ReadCatalogue | None = None,
     target: ReadCatalogue | None = None,
+    users: ReadCatalogue | None = None,
     start: Space | None = None,
     listen: Callable[[Epoch], None] = lambda _: None,
     resume: bool = False,
@@ -81,7 +77,8 @@ def train(
     refit_on: training and validation pairs together; the model that is written then comes from as many epochs
     on all of them as were best on `valid`. catalogue: item metadata for a vocabulary. target: the metadata of
     another catalogue's items, those of the vocabulary left out; the placer is adapted to them, and
-    RUN/adaptation.json says what came of it. resume: go on from the checkpoint that an interrupted run left.
+    RUN/adaptation.json says what came of it. users: what a user table says of a vocabulary's users. resume: go on
+    from the checkpoint that an interrupted run left.
     auto: the time in which to choose settings that are not given, on `valid` as well; trials are written to
     RUN/trials.csv and `tell` hears of each. profile: told where the time goes. Raises ConfigError, DataError,
     TrainingError, ArtifactError.
@@ -97,14 +94,23 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     others = target(train_data.items) if target else None
     features = features_of(train_data, config, catalogue, others)
-    checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config, features))
+    user_features = user_features_of(train_data, config, users)
+    checkpoint = Checkpoint(run / CHECKPOINT, _identity(train_data, valid, config, features, user_features))
     if not resume:
         checkpoint.remove()
     (run / TRIALS).unlink(missing_ok=True)
     validate = validation(train_data, valid, config) if valid is not None else None
     if auto is not None and validate is not None:
         tuner = Tuner(
-            train_data, validate, auto, refit_on is not None, listen, _logged(run, tell), profile, features
+            train_data,
+            validate,
+            auto,
+            refit_on is not None,
+            listen,
+            _logged(run, tell),
+            profile,
+            features,
+            user_features,
         )
         config, chosen = tuner.search(config, held)
     else:
@@ -118,20 +124,30 @@ def train(
             resume=checkpoint.resume,
             profile=profile,
             features=features,
+            user_features=user_features,
         )
     config = changed(config, "model.regularization", chosen.regularization)
     final, learned_from = chosen, train_data
     if refit_on is not None:
         others = target(refit_on.items) if target else None
         features = features_of(refit_on, config, catalogue, others)
+        user_features = user_features_of(refit_on, config, users)
         final = fit(
-            refit_on, config, epochs=chosen.best_epoch, listen=listen, profile=profile, features=features
+            refit_on,
+            config,
+            epochs=chosen.best_epoch,
+            listen=listen,
+            profile=profile,
+            features=features,
+            user_features=user_features,
         )
         learned_from = refit_on
     found = _adapted(learned_from, final.space, config, features, others)
     with profile.stage(WRITING):
         placer = found.placer if found else None
-        made = content(learned_from, final.space, config, chosen.metrics, catalogue, features, placer)
+        made = content(
+            learned_from, final.space, config, chosen.metrics, catalogue, features, placer, user_features
+        )
         write(made, run / ARTIFACT)
     (run / ADAPTATION).unlink(missing_ok=True)
     if found:
@@ -184,35 +200,6 @@ def validation(train_data: Dataset, valid: Dataset, config: RunConfig) -> Valida
     return validate
 
 
-def features_of(
-    data: Dataset,
-    config: RunConfig,
-    catalogue: ReadCatalogue | None,
-    others: Catalogue | None = None,
-    told: Told = NOTHING_TOLD,
-) -> ItemFeatures | None:
-    """The features of a data set's items; None where the configuration names none. Raises ConfigError, DataError.
-
-    others: a target catalogue, whose terms are learned as well. told: what no table and no file says of the items.
-    """
-    settings = config.features
-    if others is not None and (settings.matrices or not settings.columns):
-        raise ConfigError(
-            "a target catalogue is placed by columns of its item table alone; name them with --features, and leave "
-            "feature matrices out"
-        )
-    if not (settings.columns or settings.matrices):
-        return None
-    if catalogue is None and settings.columns:
-        raise ConfigError(
-            f"features.columns = {list(config.features.columns)}: columns of an item table, and there is none; "
-            "give one with --items, or leave the features out"
-        )
-    known = catalogue(data.items) if catalogue else Catalogue.empty(len(data.items))
-    matrices = read_matrices(settings.matrices, data.items)
-    return ItemFeatures.of(known, settings, matrices, others, partial(told.completed, items=data.items))
-
-
 def _adapted(
     data: Dataset,
     space: Space,
@@ -233,11 +220,12 @@ def content(
     catalogue: ReadCatalogue | None = None,
     features: ItemFeatures | None = None,
     placer: ItemPlacer | None = None,
+    user_features: ItemFeatures | None = None,
 ) -> Content:
     """What a version publishes of a trained space and the data that it was trained on.
 
     features: of the items of `data`, by which the version will place new items. placer: what does that, if it is
-    not to be fitted to the space alone.
+    not to be fitted to the space alone. user_features: of the users, by which it will place new users.
     """
     if placer is None and features is not None:
         placer = features.placer(space.items.numpy(), space.radius)
@@ -255,6 +243,7 @@ def content(
         data=_description(data),
         catalogue=catalogue(data.items) if catalogue else None,
         placer=placer,
+        user_placer=user_features.placer(space.users.numpy(), space.radius) if user_features else None,
     )
 
 
@@ -273,12 +262,12 @@ def _description(data: Dataset) -> dict[str, Any]:
 
 
 def _identity(
-    train_data: Dataset, valid: Dataset | None, config: RunConfig, features: ItemFeatures | None
+    train_data: Dataset, valid: Dataset | None, config: RunConfig, *described: ItemFeatures | None
 ) -> str:
     parts = [
         train_data.fingerprint(),
         valid.fingerprint() if valid else "",
         json.dumps(config.model_dump(mode="json")),
-        features.fingerprint() if features else "",
+        *(features.fingerprint() if features else "" for features in described),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -68,6 +68,10 @@ def show(version: str | None, models: Place, as_json: bool) -> None:
         "versions",
     ):
         click.echo(f"{key:12} {_plain(document[key])}")
+    for section in ("features", "user_features"):
+        settings = document["config"].get(section, {})
+        if named := [*settings.get("columns", ()), *settings.get("matrices", ())]:
+            click.echo(f"{section:12} {', '.join(named)}, weight {settings['weight']:g}")
     for name, info in document["files"].items():
         click.echo(f"{'file':12} {name}  {info['bytes']:,} bytes  sha256 {info['sha256'][:12]}…")
 

@@ -80,16 +80,31 @@ def items_options(command: Command) -> Command:
     return table(item_kinds_option(command))
 
 
+def users_options(command: Command) -> Command:
+    """Add the options for a user table; the command gets `users` (a path or None) and `user_kinds`."""
+    table = click.option(
+        "--users",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="User table: what is known of users besides what they like. No value of it is published.",
+    )
+    return table(_kinds_option("user")(command))
+
+
 def item_kinds_option(command: Command) -> Command:
     """Add `--item-kind COLUMN=KIND`; the command gets `item_kinds`, a kind by column."""
+    return _kinds_option("item")(command)
+
+
+def _kinds_option(what: str) -> Callable[[Command], Command]:
     return click.option(
-        "--item-kind",
-        "item_kinds",
+        f"--{what}-kind",
+        f"{what}_kinds",
         multiple=True,
         callback=_kinds_given,
         metavar="COLUMN=KIND",
-        help="Read a column of the item table as text, tags, number or date.",
-    )(command)
+        help=f"Read a column of the {what} table as text, tags, number or date.",
+    )
 
 
 def feature_matrix_option(text: str) -> Callable[[Command], Command]:
@@ -97,12 +112,14 @@ def feature_matrix_option(text: str) -> Callable[[Command], Command]:
     return click.option("--feature-matrix", "matrices", multiple=True, metavar="NAME=FILE", help=text)
 
 
-def _kinds_given(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def _kinds_given(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """What `--item-kind COLUMN=KIND`, several times, says."""
     kinds: dict[str, str] = {}
     for text in given:
         column, separator, kind = text.rpartition("=")
         if not separator:
-            raise click.BadParameter(f"{text!r}: expected COLUMN=KIND, for example --item-kind note=text")
+            raise click.BadParameter(
+                f"{text!r}: expected COLUMN=KIND, for example {option.opts[0]} note=text"
+            )
         kinds[column] = kind
     return kinds

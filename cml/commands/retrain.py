@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cml.commands.common import find_events, json_option, models_option, print_json
-from cml.commands.options import ReadingFlags, items_options, reading_options
+from cml.commands.options import ReadingFlags, items_options, reading_options, users_options
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
 from cml.errors import StoppedError
@@ -28,6 +28,7 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.command("retrain")
 @click.option("--train", "files", type=FILE, multiple=True, help="Interactions from before the event store.")
 @items_options
+@users_options
 @models_option
 @click.option(
     "--events",
@@ -67,6 +68,8 @@ def command(
     files: tuple[Path, ...],
     items: Path | None,
     item_kinds: Mapping[str, str],
+    users: Path | None,
+    user_kinds: Mapping[str, str],
     models: Place,
     events: str | None,
     no_events: bool,
@@ -97,6 +100,8 @@ def command(
         events=None if no_events else find_events(events, models),
         items=items,
         item_kinds=item_kinds,
+        users=users,
+        user_kinds=user_kinds,
         strict=reading.strict,
         **rest,
     )

@@ -15,7 +15,13 @@ from tqdm import tqdm
 from cml.catalogue import Catalogue
 from cml.commands.common import json_option, print_json
 from cml.commands.duration import Duration
-from cml.commands.options import ReadingFlags, feature_matrix_option, items_options, reading_options
+from cml.commands.options import (
+    ReadingFlags,
+    feature_matrix_option,
+    items_options,
+    reading_options,
+    users_options,
+)
 from cml.commands.progress import progress
 from cml.config import RunConfig, load_config
 from cml.data.dataset import Dataset
@@ -23,6 +29,7 @@ from cml.data.items import read_items, read_others
 from cml.data.matrices import absolute
 from cml.data.reading import read_interactions, read_together
 from cml.data.split import split
+from cml.data.users import read_users
 from cml.pipeline import ReadCatalogue, TrainedRun, train
 from cml.training.profiling import OFF, Timer
 from cml.training.tuning import Budget, Trial
@@ -46,6 +53,21 @@ FILE = click.Path(path_type=Path)
 )
 @feature_matrix_option(
     "One more feature: rows of numbers in an NPZ file with item ids; repeatable.  [sets features.matrices]"
+)
+@users_options
+@click.option(
+    "--user-features",
+    metavar="COLUMNS",
+    help="Columns of the user table that place users without interactions, and help to place those with few: "
+    "age,occupation:categorical.  [sets user_features.columns]",
+)
+@click.option(
+    "--user-feature-matrix",
+    "user_matrices",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="One more feature of users: rows of numbers in an NPZ file with user ids; repeatable.  "
+    "[sets user_features.matrices]",
 )
 @click.option(
     "--adapt",
@@ -79,6 +101,10 @@ def command(
     item_kinds: Mapping[str, str],
     features: str | None,
     matrices: tuple[str, ...],
+    users: Path | None,
+    user_kinds: Mapping[str, str],
+    user_features: str | None,
+    user_matrices: tuple[str, ...],
     target: Path | None,
     out: Path,
     refit: bool,
@@ -109,9 +135,7 @@ def command(
         raise click.UsageError("--auto chooses on validation data: give --valid FILE or --hold-out")
     if auto is not None and resume:
         raise click.UsageError("--auto keeps no checkpoint: leave out --resume")
-    named = [f"features.columns={features}"] if features is not None else []
-    if matrices:
-        named.append(f"features.matrices={orjson.dumps(list(map(absolute, matrices))).decode()}")
+    named = (*_named("features", features, matrices), *_named("user_features", user_features, user_matrices))
     config = load_config(config_file, (*overrides, *named), seed=seed, threads=threads)
     config = config.model_copy(update={"data": reading.applied_to(config.data)})
     data, held_out, everything = _data(train_files, valid, hold_out, refit, config, reading.strict)
@@ -127,6 +151,7 @@ def command(
             refit_on=everything if refit else None,
             catalogue=catalogue,
             target=partial(_others, target, item_kinds) if target else None,
+            users=partial(read_users, users, kinds=user_kinds) if users else None,
             listen=listen,
             resume=resume,
             auto=Budget(auto, started, time.monotonic) if auto is not None else None,
@@ -134,6 +159,14 @@ def command(
             profile=timer or OFF,
         )
     _tell(run, data, timer, as_json)
+
+
+def _named(section: str, columns: str | None, matrices: tuple[str, ...]) -> list[str]:
+    """What the options say about features, as settings of a section."""
+    named = [f"{section}.columns={columns}"] if columns is not None else []
+    if matrices:
+        named.append(f"{section}.matrices={orjson.dumps(list(map(absolute, matrices))).decode()}")
+    return named
 
 
 def _data(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cml.catalogue import Catalogue
 from cml.data.columns import texts
-from cml.data.formats import Layout, recognise, shown
+from cml.data.formats import Headerless, Layout, recognise, shown
 from cml.data.item_values import KINDS, kind_of, values_of
 from cml.data.movielens import ITEM_LAYOUTS, as_plain_columns
 from cml.data.rejects import Reason, Reject, Rejects
@@ -22,11 +22,28 @@ from cml.errors import ConfigError, DataError
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
 ID_COLUMN = "item_id"
-ID_ALIASES = ("movieId", "book_id", "parent_asin", "id")  # of public data sets, as the next one
-TITLE_ALIASES = ("name",)
 
-MISSING_ID = Reason("missing item id", "fill it in or drop the row")
-REPEATED_ID = Reason("the item has a row already, which counts", "drop one of the two")
+
+@dataclass(frozen=True)
+class Subject:
+    """What a table is about, and how public data sets write such a table."""
+
+    noun: str
+    id_column: str
+    id_aliases: tuple[str, ...]
+    title_aliases: tuple[str, ...]
+    layouts: tuple[Headerless, ...]
+
+    @property
+    def missing_id(self) -> Reason:
+        return Reason(f"missing {self.noun} id", "fill it in or drop the row")
+
+    @property
+    def repeated_id(self) -> Reason:
+        return Reason(f"the {self.noun} has a row already, which counts", "drop one of the two")
+
+
+ABOUT_ITEMS = Subject("item", ID_COLUMN, ("movieId", "book_id", "parent_asin", "id"), ("name",), ITEM_LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,7 @@ def read_item_table(
     kinds: Mapping[str, str] | None = None,
     usual_kinds: Mapping[str, str] | None = None,
     strict: bool = False,
+    about: Subject = ABOUT_ITEMS,
 ) -> ItemReading:
     """Read an item table into a catalogue of `len(items)` rows; items without a row there have no metadata.
 
@@ -93,23 +111,25 @@ def read_item_table(
     names, typed as `kinds` says (column -> text, tags, number or date), else as `usual_kinds` does, which may
     name columns that the table lacks, else by `item_values.kind_of`. Of several rows of an item the first counts.
 
-    strict: a rejected row raises. Raises DataError when the table cannot be used, ConfigError for a kind or
-    column that does not exist.
+    strict: a rejected row raises. about: users are described by tables of the same kind. Raises DataError when the
+    table cannot be used, ConfigError for a kind or column that does not exist.
     """
     path = Path(path)
-    layout = recognise(path, ITEM_LAYOUTS)
-    id_column = _find_id(path, layout, id_column)
+    layout = recognise(path, about.layouts)
+    id_column = _find_id(path, layout, id_column, about)
     rejects, n_rows = Rejects(), 0
     parts: list[Mapping[str, pa.ChunkedArray]] = []
     seen: set[str] = set()
     for chunk in read_chunks(path, layout, layout.columns, ids={id_column}):
         n_rows += len(chunk) + len(chunk.broken)
-        parts.append(_usable(path, chunk, id_column, seen, rejects))
+        parts.append(_usable(path, chunk, id_column, seen, rejects, about))
         if strict and len(rejects):
             raise DataError(f"{rejects.by_line()[0]} (strict: the file is refused)")
     if not seen:
-        raise DataError(f"{path}: none of {n_rows:,} rows has a usable item id" + _first(rejects))
-    columns = _named(layout, {name: _joined([part[name] for part in parts]) for name in layout.columns})
+        raise DataError(f"{path}: none of {n_rows:,} rows has a usable {about.noun} id" + _first(rejects))
+    columns = _named(
+        layout, {name: _joined([part[name] for part in parts]) for name in layout.columns}, about
+    )
     ids = columns.pop(id_column).to_pylist()
     items = Vocabulary(ids) if items is None else items
     rows = items.rows(ids)
@@ -134,11 +154,11 @@ def item_ids(path: Path, *, id_column: str = ID_COLUMN) -> list[str]:
     """The ids of an item table, ascending. Raises DataError when it has none or cannot be read."""
     path = Path(path)
     layout = recognise(path, ITEM_LAYOUTS)
-    id_column = _find_id(path, layout, id_column)
+    id_column = _find_id(path, layout, id_column, ABOUT_ITEMS)
     seen: set[str] = set()
     rejects = Rejects()
     for chunk in read_chunks(path, layout, layout.columns, ids={id_column}):
-        _usable(path, chunk, id_column, seen, rejects)
+        _usable(path, chunk, id_column, seen, rejects, ABOUT_ITEMS)
     if not seen:
         raise DataError(f"{path}: no row has a usable item id" + _first(rejects))
     return sorted(seen)
@@ -152,8 +172,8 @@ def read_others(path: Path, known: Vocabulary, *, kinds: Mapping[str, str] | Non
     return read_items(path, Vocabulary(others), kinds=kinds)
 
 
-def _find_id(path: Path, layout: Layout, wanted: str) -> str:
-    names = (ID_COLUMN, *ID_ALIASES) if wanted == ID_COLUMN else (wanted,)
+def _find_id(path: Path, layout: Layout, wanted: str, about: Subject) -> str:
+    names = (wanted, *about.id_aliases) if wanted == about.id_column else (wanted,)
     column = next((name for name in names if name in layout.columns), None)
     if column is None:
         raise DataError(
@@ -164,7 +184,7 @@ def _find_id(path: Path, layout: Layout, wanted: str) -> str:
 
 
 def _usable(
-    path: Path, chunk: Chunk, id_column: str, seen: set[str], rejects: Rejects
+    path: Path, chunk: Chunk, id_column: str, seen: set[str], rejects: Rejects, about: Subject
 ) -> Mapping[str, pa.ChunkedArray]:
     """The columns without rejected rows, ids as strings; `seen` and `rejects` grow."""
     for reject in chunk.broken:
@@ -174,7 +194,7 @@ def _usable(
     for index, item_id in enumerate(ids.to_pylist()):
         keep.append(item_id is not None and item_id not in seen)
         if not keep[-1]:
-            reason = MISSING_ID if item_id is None else REPEATED_ID
+            reason = about.missing_id if item_id is None else about.repeated_id
             located = (
                 [Reject(path, chunk.line_of(index), item_id or "", reason)] if rejects.wants(reason) else []
             )
@@ -189,10 +209,12 @@ def _joined(parts: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks], type=parts[0].type)
 
 
-def _named(layout: Layout, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
+def _named(
+    layout: Layout, columns: Mapping[str, pa.ChunkedArray], about: Subject
+) -> dict[str, pa.ChunkedArray]:
     """The columns in plain form, with a title where a public data set calls it otherwise."""
     plain = dict(as_plain_columns(layout, columns))
-    alias = next((name for name in TITLE_ALIASES if name in plain and "title" not in plain), None)
+    alias = next((name for name in about.title_aliases if name in plain and "title" not in plain), None)
     return {"title" if name == alias else name: column for name, column in plain.items()}
 
 

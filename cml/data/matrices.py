@@ -24,14 +24,14 @@ SPARSE = ("data", "indices", "indptr", "shape")
 HOW = "write it with numpy.savez(FILE, ids=ids, matrix=rows), see docs/features.md"
 
 
-def read_matrices(named: Iterable[str], items: Vocabulary) -> dict[str, Rows]:
-    """By name, the row of each item or None, for `NAME=FILE` each. Raises ConfigError, DataError."""
+def read_matrices(named: Iterable[str], items: Vocabulary, what: str = "item") -> dict[str, Rows]:
+    """By name, the row of each item (or user: `what`) or None, for `NAME=FILE` each. Raises ConfigError, DataError."""
     matrices: dict[str, Rows] = {}
     for word in named:
         name, path = _parts(word)
         if name in matrices:
             raise ConfigError(f"feature matrix {name!r} is given twice; keep one of the two")
-        matrices[name] = read_matrix(Path(path), items)
+        matrices[name] = read_matrix(Path(path), items, what)
     return matrices
 
 
@@ -67,7 +67,7 @@ def absolute(word: str) -> str:
     return f"{name}={Path(path).absolute()}"
 
 
-def read_matrix(path: Path, items: Vocabulary) -> Rows:
+def read_matrix(path: Path, items: Vocabulary, what: str = "item") -> Rows:
     """The row of each item of the vocabulary, None where the file has none; other rows are not read.
 
     Raises DataError for a file that is not as above, a repeated id, a number that is not finite, and where no row
@@ -81,14 +81,16 @@ def read_matrix(path: Path, items: Vocabulary) -> Rows:
         if (row := items.find(item_id)) == UNKNOWN_ROW:
             continue
         if rows[row] is not None:
-            raise DataError(f"{path}: item {item_id!r} has two rows; drop one")
+            raise DataError(f"{path}: {what} {item_id!r} has two rows; drop one")
         found = row_at(at)
         if not np.isfinite(found.values).all():
-            raise DataError(f"{path}: the row of item {item_id!r} holds a number that is not finite; drop it")
+            raise DataError(
+                f"{path}: the row of {what} {item_id!r} holds a number that is not finite; drop it"
+            )
         rows[row] = found
     if not any(row is not None for row in rows):
         raise DataError(
-            f"{path}: none of its {len(ids):,} ids is among the {len(items):,} items in question; first: {ids[:1]}"
+            f"{path}: none of its {len(ids):,} ids is among the {len(items):,} {what}s in question; first: {ids[:1]}"
         )
     return rows
 

@@ -1,4 +1,4 @@
-"""From the values of items to sparse rows of numbers; fitted once, then applied alike in training and serving.
+"""From the values of items or users to sparse rows of numbers; fitted once, then applied alike in training and serving.
 
 Terms are tags, words and categories; of a hashed text [HASH-1] the terms are the numbers of its words' buckets. A
 missing value leaves its feature's columns zero, which for a number means the mean of what was fitted. A value that was
@@ -173,7 +173,10 @@ def _fit(feature: Feature, items: Sequence[Item], max_terms: int) -> FittedFeatu
 
 
 def _without_values(feature: Feature) -> DataError:
-    return DataError(f"feature {feature.column!r} has no value in any item; leave it out")
+    return DataError(
+        f"feature {feature.column!r} has no value of kind {feature.kind} in any row; leave it out, or name another "
+        f"kind, such as {feature.column}:categorical"
+    )
 
 
 def _values(fitted: FittedFeature, item: Item) -> list[tuple[int, float]]:

@@ -33,7 +33,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class FeatureSchema:
-    """The features of an item, in the order in which their columns stand in an encoded row."""
+    """The features of an item or a user, in the order in which their columns stand in an encoded row."""
 
     features: tuple[Feature, ...]
 
@@ -47,33 +47,39 @@ class FeatureSchema:
 
     @classmethod
     def parse(
-        cls, words: Iterable[str], columns: Mapping[str, str], matrices: Iterable[str] = ()
+        cls,
+        words: Iterable[str],
+        columns: Mapping[str, str],
+        matrices: Iterable[str] = (),
+        what: str = "item",
     ) -> FeatureSchema:
         """The schema that words such as `genres` or `year:numeric` declare, then the named matrices.
 
-        columns: the item table's columns with the kind in which each was read, which decides where a word does
-        not. Raises ConfigError for a column that is not there, for an unknown kind, and for a matrix that is
-        called like a column.
+        columns: the table's columns with the kind in which each was read, which decides where a word does not.
+        what: the table is about. Raises ConfigError for a column that is not there, for an unknown kind, and for a
+        matrix that is called like a column.
         """
         names = tuple(matrices)
         if taken := [name for name in names if name in columns]:
             raise ConfigError(
-                f"feature matrix {taken[0]!r}: the item table has a column of that name; call the matrix otherwise"
+                f"feature matrix {taken[0]!r}: the {what} table has a column of that name; call the matrix otherwise"
             )
-        return cls((*(_parsed(word, columns) for word in words), *(Feature(name, MATRIX) for name in names)))
+        return cls(
+            (*(_parsed(word, columns, what) for word in words), *(Feature(name, MATRIX) for name in names))
+        )
 
 
-def _parsed(word: str, columns: Mapping[str, str]) -> Feature:
+def _parsed(word: str, columns: Mapping[str, str], what: str) -> Feature:
     column, separator, kind = (word, "", "") if word in columns else word.rpartition(":")
     if not separator:
         column = word
     if column not in columns:
         raise ConfigError(
-            f"feature {word!r}: the item table has no column {column!r}, only {', '.join(columns) or 'ids'}"
+            f"feature {word!r}: the {what} table has no column {column!r}, only {', '.join(columns) or 'ids'}"
         )
     if kind == MATRIX:
         raise ConfigError(
-            f"feature {word!r}: a matrix is no column of the item table; give its file as "
-            f'features.matrices = ["NAME=FILE"]'
+            f"feature {word!r}: a matrix is no column of the {what} table; give its file as "
+            f'{"user_" if what == "user" else ""}features.matrices = ["NAME=FILE"]'
         )
     return Feature(column, kind if separator else OF_COLUMN[columns[column]])  # type: ignore[arg-type]

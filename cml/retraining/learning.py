@@ -6,19 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from cml.artifact import Artifact
 from cml.config import RunConfig
 from cml.data.dataset import Dataset
+from cml.described import features_of, user_features_of
 from cml.errors import StoppedError, TrainingError
 from cml.features.given import NOTHING_TOLD, Told
-from cml.pipeline import ReadCatalogue, features_of, validation
+from cml.pipeline import validation
 from cml.retraining.alignment import Displacement, aligned
 from cml.retraining.parts import Parts
 from cml.retraining.warm import carry_over
 from cml.retraining.workspace import Workspace
 from cml.training.checkpoint import Checkpoint
+from cml.training.features import ItemFeatures, ReadCatalogue
 from cml.training.history import Epoch
 from cml.training.plan import Plan
 from cml.training.rules import resolved
@@ -42,6 +45,7 @@ class Learner:
     listen: Callable[[Epoch], None]
     catalogue: ReadCatalogue | None = None  # where features are read from
     told: Told = NOTHING_TOLD  # features that stand nowhere else
+    users: ReadCatalogue | None = None  # and those of users
 
     def choose(self, parts: Parts) -> dict[str, Any]:
         """How many epochs are best on the pairs to choose on, and how strong the cold start is regularised."""
@@ -112,16 +116,18 @@ class Learner:
             f"{self.identity} {data.fingerprint()}",
             pause=0.0,
         )
+        described = user_features_of(data, config, self.users)
         found = fit(
             data,
             config,
-            start=carry_over(self.current, data, config).space if self.current is not None else None,
+            start=warm_start(self.current, data, config, described) if self.current is not None else None,
             epochs=epochs,
             validate=validate,
             listen=self.listen,
             save=checkpoint.save,
             resume=_forgiving(checkpoint),
             features=features_of(data, config, self.catalogue, told=self.told),
+            user_features=described,
         )
         if found.stopped == "interrupted":
             raise StoppedError("stopped while training; run the same command to go on")
@@ -129,6 +135,18 @@ class Learner:
 
     def _resolved(self, data: Dataset) -> RunConfig:
         return resolved(self.config, data.n_users, data.n_items, int(data.liked.sum()))
+
+
+def warm_start(current: Artifact, data: Dataset, config: RunConfig, described: ItemFeatures | None) -> Space:
+    """The current version's vectors for this data; users whom it did not know lean on their features."""
+    carried = carry_over(current, data, config)
+    if described is not None:
+        users = carried.space.users
+        likes = np.bincount(data.user_rows[data.liked], minlength=data.n_users)
+        leaned = torch.from_numpy(described.leaned(users.numpy(), likes, carried.space.radius))
+        leaned[carried.known_users] = users[carried.known_users]
+        users.copy_(leaned)
+    return carried.space
 
 
 def _forgiving(checkpoint: Checkpoint) -> Callable[[Plan], Progress]:

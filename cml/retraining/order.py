@@ -22,6 +22,8 @@ class Order:
     events: str | None = None  # URL of the event store
     items: Path | None = None
     item_kinds: Mapping[str, str] = field(default_factory=dict)
+    users: Path | None = None
+    user_kinds: Mapping[str, str] = field(default_factory=dict)
     judge_share: float = 0.1
     min_new: int = 1  # liked pairs that the current version has not seen, below which nothing happens
     cold: bool = False
@@ -34,14 +36,16 @@ class Order:
 
         Raises DataError for a file that is not there.
         """
-        files = [_stamp(path) for path in (*self.files, *([self.items] if self.items else []))]
+        files = [_stamp(path) for path in (*self.files, self.items, self.users) if path]
         said: dict[str, Any] = {
-            name: value for name, value in vars(self).items() if name not in ("config", "files", "items")
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("config", "files", "items", "users")
         }
         parts = [
             before,
             files,
-            said | {"item_kinds": dict(self.item_kinds)},
+            said | {"item_kinds": dict(self.item_kinds), "user_kinds": dict(self.user_kinds)},
             self.config.model_dump(mode="json"),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

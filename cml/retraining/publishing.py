@@ -11,14 +11,17 @@ from cml.config import RunConfig
 from cml.content import Content
 from cml.data.dataset import Dataset
 from cml.data.items import read_items
+from cml.data.users import read_users
+from cml.described import features_of, user_features_of
 from cml.evaluation.held_out import rows_over
 from cml.events.meaning import ERASURES_KNOWN, EVENTS_KNOWN
 from cml.events.values import ItemState
 from cml.features.given import NO_ROWS, NOTHING_TOLD, Told
 from cml.item_changes import changed_catalogue
-from cml.pipeline import ReadCatalogue, content, features_of
+from cml.pipeline import content
 from cml.retraining.interactions import Gathered
 from cml.retraining.order import Order
+from cml.training.features import ReadCatalogue
 from cml.training.space import Space
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
@@ -33,13 +36,15 @@ def content_of(
     gathered: Gathered,
     catalogue: ReadCatalogue | None = None,
     told: Told = NOTHING_TOLD,
+    users: ReadCatalogue | None = None,
 ) -> Content:
     """A version of these vectors, which tells how far in the event store it knows.
 
-    Without a catalogue, one that is only judged: it shows nothing of items and places none.
+    Without a catalogue, one that is only judged: it shows nothing of items and places nobody and nothing.
     """
     features = features_of(data, config, catalogue, told=told) if catalogue else None
-    made = content(data, space, config, metrics, catalogue, features)
+    user_features = user_features_of(data, config, users) if catalogue else None
+    made = content(data, space, config, metrics, catalogue, features, user_features=user_features)
     known = {
         ERASURES_KNOWN: gathered.marks.erasures,
         EVENTS_KNOWN: gathered.marks.events,
@@ -76,6 +81,11 @@ def carried_catalogue(current: Content, items: Vocabulary) -> Catalogue:
         },
         {name: column.kind for name, column in columns.items()},
     )
+
+
+def user_reader(order: Order) -> ReadCatalogue | None:
+    """The user table for whichever users the version will have; None where there is none."""
+    return partial(read_users, order.users, kinds=order.user_kinds) if order.users else None
 
 
 def reader(order: Order, current: Content | None, states: Sequence[ItemState]) -> ReadCatalogue:

@@ -27,7 +27,7 @@ from cml.retraining.interactions import Gathered, gather
 from cml.retraining.learning import Learner
 from cml.retraining.order import Order
 from cml.retraining.parts import Parts, parts
-from cml.retraining.publishing import FILE_PAIRS, content_of, reader, told
+from cml.retraining.publishing import FILE_PAIRS, content_of, reader, told, user_reader
 from cml.retraining.workspace import Workspace
 from cml.training.history import Epoch
 from cml.versions import digest_of
@@ -161,9 +161,9 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
     comparable = current is not None and bool((data.liked & unseen).any())
     held = parts(data, unseen if comparable else np.ones(len(data), bool), order.judge_share)
     warm = current if comparable and not order.cold else None
-    catalogue = reader(order, current, gathered.items)
+    catalogue, users = reader(order, current, gathered.items), user_reader(order)
     others = told(current, gathered.items)
-    learner = Learner(begun.work, begun.identity, order.config, warm, begun.listen, catalogue, others)
+    learner = Learner(begun.work, begun.identity, order.config, warm, begun.listen, catalogue, others, users)
     chosen = learner.choose(held)
     rest = held.rest.compact()
     space = learner.learn("candidate", rest, chosen)
@@ -174,7 +174,7 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
     space, moved = learner.turned(learner.learn("final", data, chosen), data, current)
     if not (begun.work.artifact / MANIFEST).exists():
         settings = learner.settings(data, chosen)
-        made = content_of(data, space, settings, chosen["metrics"], gathered, catalogue, others)
+        made = content_of(data, space, settings, chosen["metrics"], gathered, catalogue, others, users)
         over_http = {state.item_id: state.said for state in gathered.items}
         made = with_added(made, current, over_http) if current is not None else made
         created = datetime.fromtimestamp(begun.started_at, UTC)

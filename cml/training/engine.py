@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cml.training.distances import squared_distances
-from cml.training.features import FeaturePrior
+from cml.training.features import FeaturePrior, UserPrior
 from cml.training.gradients import SquaredDistances
 from cml.training.losses import covariance_penalty, feature_loss
 from cml.training.objectives import Objective
@@ -32,7 +32,7 @@ class StepReport:
     loss: Tensor  # (batch,) unweighted
     covariance: float  # [CML-4] over the vectors of the step; 0 when it has no weight
     impostor_share: float  # of eligible negatives that violate the margin, for the step's first positives
-    features: float = 0.0  # the feature loss [CML-3] of the step's items, weighted
+    features: float = 0.0  # the feature loss [CML-3] of the step's items and users, weighted
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Engine:
     covariance: float = 0.0  # weight of [CML-4], times the positives of a step
     margin: float = 0.0  # of the impostor share
     analytic: bool = True
-    prior: FeaturePrior | None = None  # the feature loss
+    prior: FeaturePrior | None = None  # the feature loss of items
+    user_prior: UserPrior | None = None  # and of users
     profile: Profile = OFF
 
     def step(self, batch: Batch, negatives: Negatives, weights: Tensor, scale: float = 1.0) -> StepReport:
@@ -92,7 +93,13 @@ class Engine:
             by_users.index_add_(0, view.owner, by_positive)
             by_items.index_add_(0, view.liked, by_positive, alpha=-1)
             penalty = self._add_covariance(users, items, by_users, by_items, len(weights))
-            drawn = self.prior.add_gradient(view.items, items, by_items, len(weights)) if self.prior else 0.0
+            drawn = 0.0
+            if self.prior:
+                share = self.prior.share(view.items, len(weights))
+                drawn += self.prior.add_gradient(view.items, items, by_items, share)
+            if self.user_prior:
+                share = self.user_prior.share_of(view.users, view.owner, weights)
+                drawn += self.user_prior.add_gradient(view.users, users, by_users, share)
         report = StepReport(slopes.loss, penalty, impostor_share, drawn)
         return Gradients(view.users, by_users, view.items, by_items, report)
 
@@ -127,7 +134,10 @@ class Engine:
             drawn = torch.zeros(())
             if self.prior:
                 distances = feature_loss(self.prior.places[view.items], items)
-                drawn = (distances * self.prior.share(view.items, len(weights))).sum()
+                drawn = drawn + (distances * self.prior.share(view.items, len(weights))).sum()
+            if self.user_prior:
+                distances = feature_loss(self.user_prior.places[view.users], users)
+                drawn = drawn + (distances * self.user_prior.share_of(view.users, view.owner, weights)).sum()
             by_users, by_items = torch.autograd.grad(
                 total + self.covariance * len(weights) * penalty + drawn, (users, items)
             )

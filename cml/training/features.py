@@ -1,4 +1,4 @@
-"""Features of items in training: fitted onto the items' places, and drawing these places in turn [CML-3].
+"""Features of items or users in training: fitted onto their places, and drawing these places in turn [CML-3].
 
 The feature loss is minimised in turns: over the extractor before each epoch, the vectors held still, and over the
 vectors in every step, the extractor's places held still. An extractor is a function of the vectors that it was
@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from cml.catalogue import Catalogue
-from cml.config import FeatureConfig
+from cml.config import ExtractorConfig
 from cml.errors import DataError
 from cml.features.encoding import FeatureEncoder, SparseRows
 from cml.features.extractor import Extractor, Layer
@@ -29,35 +29,41 @@ from cml.features.placing import ItemPlacer
 from cml.features.schema import FeatureSchema
 from cml.training.perceptron import fit_perceptron
 from cml.training.ridge import ridge
+from cml.vocabulary import Vocabulary
 
 Array = NDArray[np.float32]
 NONE: Mapping[str, Sequence[object]] = MappingProxyType({})
+ReadCatalogue = Callable[[Vocabulary], Catalogue]  # what a table says of those in a vocabulary
 
 
 @dataclass(frozen=True, eq=False)
 class ItemFeatures:
-    """The encoded features of the items of a data set, in row order, and how an extractor is fitted to them."""
+    """The encoded features of the items of a data set, in row order, and how an extractor is fitted to them.
+
+    Users are described by the same means: for them, read user for item.
+    """
 
     encoder: FeatureEncoder
     rows: SparseRows
-    settings: FeatureConfig
+    settings: ExtractorConfig
 
     @classmethod
     def of(
         cls,
         catalogue: Catalogue,
-        settings: FeatureConfig,
+        settings: ExtractorConfig,
         matrices: Mapping[str, Sequence[object]] = NONE,
         beside: Catalogue | None = None,
         told: Callable[[list[dict[str, Any]], FeatureSchema], list[dict[str, Any]]] = lambda items, _: items,
+        what: str = "item",
     ) -> ItemFeatures:
         """Encode the columns that the settings name, and matrices by name with a row or None for each item.
 
         beside: items that will be placed, from which the encoder learns its terms as well. told: completes the
-        items' values by what no table and file says, see `Told`. Raises ConfigError, DataError.
+        items' values by what no table and file says, see `Told`. what: the rows are. Raises ConfigError, DataError.
         """
         kinds = {name: column.kind for name, column in catalogue.columns.items()}
-        schema = FeatureSchema.parse(settings.columns, kinds, matrices)
+        schema = FeatureSchema.parse(settings.columns, kinds, matrices, what)
         items = told(with_matrices(records(catalogue), matrices), schema)
         known = [*items, *records(beside)] if beside else items
         encoder = FeatureEncoder.fit(schema, known, max_terms=settings.max_terms)
@@ -65,7 +71,7 @@ class ItemFeatures:
         if rows.empty.all():
             columns = ", ".join(feature.column for feature in schema.features)
             raise DataError(
-                f"features {columns}: no item of the training data has a value; check the ids of the item table"
+                f"features {columns}: no {what} of the training data has a value; check the ids of the {what} table"
             )
         return cls(encoder, rows, settings)
 
@@ -164,8 +170,34 @@ class FeaturePrior:
         touched = len(self.places) / len(rows)
         return self.weights[rows] * (positives / self.positives * touched)
 
-    def add_gradient(self, rows: Tensor, items: Tensor, by_items: Tensor, positives: int) -> float:
-        """Add the gradient by the touched items to `by_items` (rows, dim); returns the weighted loss."""
-        share, gap = self.share(rows, positives), items - self.places[rows]
+    def add_gradient(self, rows: Tensor, items: Tensor, by_items: Tensor, share: Tensor) -> float:
+        """Add the gradient by the touched items to `by_items` (rows, dim); returns the weighted loss.
+
+        share: (rows,) weight in this step.
+        """
+        gap = items - self.places[rows]
         by_items.addcmul_(gap, share[:, None], value=2)
         return float(gap.square().sum(1) @ share)
+
+
+@dataclass
+class UserPrior(FeaturePrior):
+    """The feature loss as the users' vectors feel it. A step touches a user with some of the user's own likes."""
+
+    likes: Tensor  # (n_users,)
+
+    @classmethod
+    def of_users(
+        cls, features: ItemFeatures, users: Tensor, radius: float | None, likes: Tensor
+    ) -> UserPrior:
+        """A prior without places yet; `renew` gives it some. likes: (n_users,) in the data."""
+        places, weights = torch.empty_like(users), users.new_zeros(len(users))
+        return cls(features, radius, int(likes.sum()), places, weights, likes.to(users))
+
+    def share_of(self, rows: Tensor, owner: Tensor, weights: Tensor) -> Tensor:
+        """(rows,) weight in a step with these users: over an epoch each user's sum to that of so many own likes.
+
+        owner: (batch,) position in `rows` of each positive. weights: (batch,) of the positives.
+        """
+        own = torch.zeros_like(self.likes[rows]).index_add_(0, owner, weights)
+        return self.weights[rows] * own / self.likes[rows]

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding_bag
 
-from cml.config import FeatureConfig
+from cml.config import ExtractorConfig
 from cml.features.extractor import Layer
 from cml.training.losses import feature_loss
 
@@ -49,7 +49,7 @@ class Perceptron(nn.Module):
         return hidden
 
 
-def fit_perceptron(rows: csr_array, targets: Array, mean: Array, settings: FeatureConfig) -> list[Layer]:
+def fit_perceptron(rows: csr_array, targets: Array, mean: Array, settings: ExtractorConfig) -> list[Layer]:
     """Minimise the mean feature loss [CML-3] plus `penalty / n` times the squared weights, by Adam.
 
     The same data give the same layers: the seed is fixed, and torch's own generator is left as it was.

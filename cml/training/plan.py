@@ -10,14 +10,13 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from cml.config import RunConfig, TrainConfig
 from cml.data.dataset import Dataset
 from cml.errors import ConfigError, TrainingError
 from cml.training.engine import Engine
-from cml.training.features import FeaturePrior, ItemFeatures
+from cml.training.features import FeaturePrior, ItemFeatures, UserPrior
 from cml.training.objectives import make_objective
 from cml.training.optimizers import OPTIMIZERS
 from cml.training.profiling import OFF, Profile
@@ -49,7 +48,9 @@ class Plan:
     batches: Callable[[], Iterator[Batch]]
     user_weights: NDArray[np.float32]  # (n_users,)
     prior: FeaturePrior | None = None
+    user_prior: UserPrior | None = None
     feature_schedule: Callable[[int], float] = lambda _: 1.0  # epochs done -> factor of the feature weight
+    user_feature_schedule: Callable[[int], float] = lambda _: 1.0
 
     @classmethod
     def of(
@@ -60,10 +61,12 @@ class Plan:
         judge: Judge | None = None,
         profile: Profile = OFF,
         features: ItemFeatures | None = None,
+        user_features: ItemFeatures | None = None,
     ) -> Plan:
         """A plan from a copy of `start`, else from where the configuration and `judge` say, see `cml.training.start`.
 
-        features: of the items, which the start leans on and whose feature loss is part of the objective.
+        features: of the items, which the start leans on and whose feature loss is part of the objective;
+        user_features: of the users, likewise.
 
         Raises TrainingError when there is nothing to learn from.
         """
@@ -76,10 +79,21 @@ class Plan:
             if start
             else starting_space(positives, config.model, config.rng("start"), judge)
         )
+        likes, users_likes = (
+            np.bincount(positives.indices, minlength=train.n_items),
+            np.diff(positives.indptr),
+        )
         if features and not start:
-            _lean(begin.space, features, positives)
+            _lean(begin.space.items, features, likes, begin.space.radius)
+        if user_features and not start:
+            _lean(begin.space.users, user_features, users_likes, begin.space.radius)
         space = _placed(begin.space, config.device)
         prior = FeaturePrior.of(features, space.items, space.radius, positives.nnz) if features else None
+        user_prior = (
+            UserPrior.of_users(user_features, space.users, space.radius, torch.from_numpy(users_likes))
+            if user_features
+            else None
+        )
         optimizer = OPTIMIZERS[settings.optimizer]
         rng = config.rng("steps")
         make = (
@@ -99,6 +113,7 @@ class Plan:
                 margin=0.0 if settings.loss == "smooth-warp" else settings.margin,
                 analytic=settings.gradient == "analytic",
                 prior=prior,
+                user_prior=user_prior,
                 profile=profile,
             ),
             negatives=_negatives(train, settings),
@@ -106,10 +121,19 @@ class Plan:
             schedule=SCHEDULES[settings.schedule](settings.epochs),
             learning_rate=settings.learning_rate,
             batches=lambda: make(positives, settings.batch_size, rng),
-            user_weights=_user_weights(np.diff(positives.indptr), settings.user_power),
+            user_weights=_user_weights(users_likes, settings.user_power),
             prior=prior,
+            user_prior=user_prior,
             feature_schedule=SCHEDULES[config.features.weight_schedule](settings.epochs),
+            user_feature_schedule=SCHEDULES[config.user_features.weight_schedule](settings.epochs),
         )
+
+    def renew_priors(self, done: int) -> None:
+        """Fit the extractors to where the vectors are, after so many epochs."""
+        if self.prior is not None:
+            self.prior.renew(self.space.items, self.feature_schedule(done))
+        if self.user_prior is not None:
+            self.user_prior.renew(self.space.users, self.user_feature_schedule(done))
 
     def weights(self, batch: Batch) -> Tensor:
         """Weight of each positive: of the interaction, times its user's."""
@@ -117,9 +141,8 @@ class Plan:
         return torch.from_numpy(weights).to(self.space.users.device)
 
 
-def _lean(space: Space, features: ItemFeatures, positives: csr_array) -> None:
-    likes = np.bincount(positives.indices, minlength=positives.shape[1])
-    space.items.copy_(torch.from_numpy(features.leaned(space.items.numpy(), likes, space.radius)))
+def _lean(vectors: Tensor, features: ItemFeatures, likes: NDArray[np.integer], radius: float | None) -> None:
+    vectors.copy_(torch.from_numpy(features.leaned(vectors.numpy(), likes, radius)))
 
 
 def _placed(space: Space, device: str) -> Space:

@@ -79,6 +79,7 @@ def fit(
     enough: Callable[[Progress], bool] = lambda _: False,
     profile: Profile = OFF,
     features: ItemFeatures | None = None,
+    user_features: ItemFeatures | None = None,
 ) -> Fit:
     """Learn a metric space from the liked pairs of `train`, by the CML objective [CML-5].
 
@@ -87,13 +88,13 @@ def fit(
     space, higher is better, of which `config.train.metric` chooses the epoch; without it the last epoch counts
     and nothing stops early. listen: told of each epoch. save, resume: see `cml.training.checkpoint`. enough:
     asked after each epoch whether to stop early for another reason. profile: told where the time goes. features:
-    of the items of `train`, for the feature loss [CML-3]. Ctrl-C
+    of the items of `train`, user_features: of its users, for the feature loss [CML-3]. Ctrl-C
     ends training with the best space so far. Raises TrainingError when there is nothing to learn from or the loss
     is no longer finite, NothingLearnedError when Ctrl-C came before the first epoch ended.
     """
     judge = (lambda space: validate(space)[config.train.metric]) if validate else None
     with profile.stage(START):
-        plan = Plan.of(train, config, start, judge, profile, features)
+        plan = Plan.of(train, config, start, judge, profile, features, user_features)
     progress = resume(plan)
     stopped, allowed = "done", epochs or config.train.epochs
     try:
@@ -119,9 +120,9 @@ def _one_epoch(
 ) -> None:
     started = time.perf_counter()
     scale = plan.schedule(progress.epoch)
-    if plan.prior is not None:
+    if plan.prior is not None or plan.user_prior is not None:
         with profile.stage(FEATURES):
-            plan.prior.renew(plan.space.items, plan.feature_schedule(progress.epoch))
+            plan.renew_priors(progress.epoch)
     loss, impostor_share = _steps(plan, scale, profile)
     if not all(math.isfinite(float(table.sum())) for table in (plan.space.users, plan.space.items)):
         raise _diverged(plan, scale)  # in the last step, which no loss was measured after

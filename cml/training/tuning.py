@@ -89,6 +89,7 @@ class Tuner:
     tell: Callable[[Trial], None] = lambda _: None
     profile: Profile = OFF
     features: ItemFeatures | None = None  # of the items of `train`
+    user_features: ItemFeatures | None = None  # of its users
     trials: list[Trial] = field(default_factory=list, init=False)
     _best: Trial = field(init=False)
     _fit: Fit = field(init=False)
@@ -150,6 +151,7 @@ class Tuner:
             enough=enough,
             profile=self.profile,
             features=self.features,
+            user_features=self.user_features,
         )
 
     def _judged(self, found: Fit, config: RunConfig, move: str, seconds: float) -> Trial:
