@@ -13,7 +13,7 @@ import orjson
 from tqdm import tqdm
 
 from cml.catalogue import Catalogue
-from cml.commands.common import json_option, print_json
+from cml.commands.common import RegistryPlace, json_option, print_json
 from cml.commands.duration import Duration
 from cml.commands.options import (
     ReadingFlags,
@@ -30,7 +30,9 @@ from cml.data.matrices import absolute
 from cml.data.reading import read_interactions, read_together
 from cml.data.split import split
 from cml.data.users import read_users
-from cml.pipeline import ReadCatalogue, TrainedRun, train
+from cml.pipeline import ARTIFACT, ReadCatalogue, TrainedRun, train
+from cml.registry import Registry
+from cml.storage.place import Place
 from cml.training.profiling import OFF, Timer
 from cml.training.tuning import Budget, Trial
 from cml.vocabulary import Vocabulary
@@ -77,6 +79,11 @@ FILE = click.Path(path_type=Path)
     help="Item table of another catalogue, without interactions, that --features shall place as well.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run directory.")
+@click.option(
+    "--models",
+    type=RegistryPlace(),
+    help="Then publish the model into this registry, a directory or a URL; not if Ctrl-C ended the training.",
+)
 @click.option("--refit", is_flag=True, help="Then learn from training and validation pairs together.")
 @click.option("--config", "config_file", type=FILE, help="TOML file with settings.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; repeatable.")
@@ -107,6 +114,7 @@ def command(
     user_matrices: tuple[str, ...],
     target: Path | None,
     out: Path,
+    models: Place | None,
     refit: bool,
     config_file: Path | None,
     overrides: tuple[str, ...],
@@ -138,6 +146,9 @@ def command(
     named = (*_named("features", features, matrices), *_named("user_features", user_features, user_matrices))
     config = load_config(config_file, (*overrides, *named), seed=seed, threads=threads)
     config = config.model_copy(update={"data": reading.applied_to(config.data)})
+    registry = Registry(models) if models is not None else None
+    if registry is not None:
+        registry.versions()  # a registry that does not answer is told now, not after the training
     data, held_out, everything = _data(train_files, valid, hold_out, refit, config, reading.strict)
     catalogue: ReadCatalogue | None = partial(read_items, items, kinds=item_kinds) if items else None
     timer = Timer() if profile else None
@@ -158,7 +169,10 @@ def command(
             tell=_tell_trial,
             profile=timer or OFF,
         )
-    _tell(run, data, timer, as_json)
+    version = None
+    if registry is not None and run.fit.stopped != "interrupted":
+        version = registry.publish(run.directory / ARTIFACT)
+    _tell(run, data, timer, registry, version, as_json)
 
 
 def _named(section: str, columns: str | None, matrices: tuple[str, ...]) -> list[str]:
@@ -214,7 +228,14 @@ def _tell_trial(trial: Trial) -> None:
         )
 
 
-def _tell(run: TrainedRun, data: Dataset, timer: Timer | None, as_json: bool) -> None:
+def _tell(
+    run: TrainedRun,
+    data: Dataset,
+    timer: Timer | None,
+    registry: Registry | None,
+    version: str | None,
+    as_json: bool,
+) -> None:
     fit = run.fit
     summary = {
         "run": str(run.directory),
@@ -232,7 +253,7 @@ def _tell(run: TrainedRun, data: Dataset, timer: Timer | None, as_json: bool) ->
     if as_json:
         more = {"profile": timer.table(run.seconds)} if timer else {}
         found = {"adaptation": run.adapted.as_dict()} if run.adapted else {}
-        print_json(summary | found | more)
+        print_json(summary | found | more | ({"version": version} if registry else {}))
         return
     chosen = f"epoch {fit.best_epoch} of {len(fit.history)} ({fit.stopped})"
     click.echo(f"{run.directory}: {chosen}, {run.seconds:.1f} s")
@@ -242,3 +263,6 @@ def _tell(run: TrainedRun, data: Dataset, timer: Timer | None, as_json: bool) ->
         click.echo(run.adapted.text())
     if timer:
         click.echo(timer.text(run.seconds))
+    if registry:
+        where = registry.place
+        click.echo(f"published {version} to {where}" if version else f"interrupted: not published to {where}")

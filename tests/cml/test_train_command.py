@@ -2,6 +2,8 @@
 
 import csv
 import json
+from contextlib import contextmanager
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from click.testing import CliRunner
 
 from cml.artifact import load
 from cml.commands.train import command
-from cml.errors import ConfigError
+from cml.errors import ConfigError, StorageError
+from cml.registry import Registry
 from cml.training.history import Epoch
 from cml.training.profiling import OTHER, STAGES
 from tests.cml.training_worlds import two_tastes
@@ -130,3 +133,32 @@ def test_settings_that_do_not_go_together_are_told(files, tmp_path):
     result = train(files, tmp_path / "run", "--set", "train.metric=luck@5")
     assert isinstance(result.exception, ConfigError)
     assert "ndcg@10" in str(result.exception)
+
+
+def test_with_models_the_result_is_published(files, tmp_path):
+    models = tmp_path / "models"
+    version = document(train(files, tmp_path / "run", "--models", str(models), "--json"))["version"]
+    assert version == Registry(models).current()
+    digest = sha256((tmp_path / "run" / "artifact" / "manifest.json").read_bytes()).hexdigest()
+    assert version == f"000001-{digest[:12]}"
+
+
+def test_a_registry_that_cannot_be_is_told_before_training(files, tmp_path):
+    result = train(files, tmp_path / "run", "--models", "nix://bucket/models")
+    assert isinstance(result.exception, StorageError)
+    assert "nix://bucket/models" in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_was_interrupted_is_not_published(files, tmp_path, monkeypatch):
+    @contextmanager
+    def interrupting(*_arguments, **_options):
+        def listen(_epoch):
+            raise KeyboardInterrupt
+
+        yield listen
+
+    monkeypatch.setattr("cml.commands.train.progress", interrupting)
+    found = document(train(files, tmp_path / "run", "--models", str(tmp_path / "models"), "--json"))
+    assert (found["stopped"], found["version"]) == ("interrupted", None)
+    assert Registry(tmp_path / "models").versions() == []
