@@ -227,7 +227,7 @@ class Registry:
             with self._storage.writing():
                 yield
         except StorageError as error:
-            raise RegistryError(f"{error}; {self._standing()}") from error
+            raise StorageError(f"{error}; {self._standing()}") from error
 
     def _standing(self) -> str:
         try:

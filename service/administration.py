@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cml.errors import ArtifactError, RegistryError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cml.errors import ArtifactError, LockedError, RegistryError, StorageError
 from cml.registry import Registry
 from service.asked import ExperimentRequest
 from service.errors import Problem, unknown
@@ -22,35 +25,36 @@ class Administration:
         self._records = records
 
     def state(self) -> Versions:
-        """What is published and what answers."""
-        running = self._live.experiment
+        """What is published and what answers; of a registry that does not answer, what is in memory."""
+        running, failure = self._live.experiment, self._store.failure
+        try:
+            versions = self._registry.versions()
+        except StorageError as error:
+            versions, failure = sorted(self._store.versions()), failure or str(error)
         return Versions(
             current=self._store.current.version if self._store.is_ready else None,
-            versions=self._registry.versions(),
+            versions=versions,
             experiment=None
             if running is None or running.candidate is None
             else Experiment(name=running.name, candidate=running.candidate, share=running.share),
-            failure=self._store.failure,
+            failure=failure,
         )
 
     def roll_back(self) -> None:
-        """Raises Problem 409 when there is nothing to go back to, or it is damaged."""
-        try:
+        """Raises Problem: 409 when there is nothing to go back to, or it is damaged, 503 without an answer."""
+        with _told():
             self._registry.rollback()
-        except (RegistryError, ArtifactError) as error:
-            raise _impossible(error) from None
 
     def activate(self, version: str) -> None:
-        """Raises Problem: 404 for an unknown version, 409 for a damaged one."""
-        self._require(version)
-        try:
+        """Raises Problem: 404 for an unknown version, 409 for a damaged one, 503 without an answer."""
+        with _told():
+            self._require(version)
             self._registry.set_current(version)
-        except (RegistryError, ArtifactError) as error:
-            raise _impossible(error) from None
 
     def start_experiment(self, request: ExperimentRequest) -> None:
         """Raises Problem 404 for an unknown candidate."""
-        self._require(request.candidate)
+        with _told():
+            self._require(request.candidate)
         self._records.start_experiment(request)
 
     def _require(self, version: str) -> None:
@@ -58,5 +62,14 @@ class Administration:
             raise unknown("version", version)
 
 
-def _impossible(error: Exception) -> Problem:
-    return Problem(409, "not-possible", "Not possible", str(error))
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the registry refuses as a Problem, and that it does not answer as another."""
+    try:
+        yield
+    except StorageError as error:
+        raise Problem(
+            503, "registry-unavailable", "The registry does not answer", str(error), {"retry-after": "5"}
+        ) from None
+    except (RegistryError, ArtifactError, LockedError) as error:
+        raise Problem(409, "not-possible", "Not possible", str(error)) from None

@@ -2,6 +2,8 @@
 
 Requests take `current` once and use only that: a swap never changes an answer under way. A version that
 cannot be loaded changes nothing except `failure`, which readiness and the metrics show.
+
+`seek` asks the registry, which may be far away and slow; `refresh` works on what is on this host, and is quick.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ class SnapshotStore:
         self._shown: dict[str, Snapshot] = {}  # the same, with metadata that was changed since
         self._current: Snapshot | None = None
         self._before: str | None = None
+        self._named: str | None = None  # what CURRENT said last, on this host
+        self._unfound: CmlError | None = None  # why the last `seek` failed
         self.failure: str | None = None
 
     @property
@@ -61,8 +65,31 @@ class SnapshotStore:
         """The versions in memory."""
         return tuple(self._shown)
 
+    def seek(self, candidate: str | None = None) -> None:
+        """Ask the registry what CURRENT names, and have that and the candidate on this host, for `refresh`.
+
+        Blocks for as long as that takes: call it from a thread of its own, and not twice at once.
+        """
+        try:
+            name = self._registry.current()
+            if name is None and self._current is not None:
+                raise RegistryError(
+                    f"{self._registry.place}: the registry cannot be reached, or its CURRENT is gone; check what "
+                    "is mounted there"
+                )
+            if name is not None and name not in self._held:
+                self._registry.path(name)
+            self._named = name
+            if (
+                candidate is not None and candidate not in self._held
+            ):  # only now: it must not keep `name` away
+                self._registry.path(candidate)
+            self._unfound = None
+        except CmlError as error:
+            self._unfound = error
+
     def refresh(self, candidate: str | None = None, items: dict[str, ItemState] | None = None) -> bool:
-        """Load what CURRENT names, and the candidate, if that is news; True when the current one changed.
+        """Load what `seek` found, and the candidate, if that is news; True when the current one changed.
 
         `items` is what was said about items, the latest last. Blocks while it reads: call it from a thread of
         its own.
@@ -70,20 +97,19 @@ class SnapshotStore:
         with self._loading:
             before = self._current
             try:
-                name = self._registry.current()
+                name = self._named
                 if name is not None:
                     held = candidate if candidate in self._held else None
                     self._hold(name, held, items or {})
                     if candidate != held and candidate is not None:  # only now: it must not keep `name` away
                         self._hold(name, candidate, items or {})
-                elif before is not None:
-                    raise RegistryError(
-                        f"{self._registry.place}: the registry cannot be reached, or its CURRENT is gone; check what "
-                        "is mounted there"
-                    )
-                self._succeeded()
+                failure = self._unfound
             except CmlError as error:
-                self._failed(error)
+                failure = error
+            if failure is None:
+                self._succeeded()
+            else:
+                self._failed(failure)
             return self._current is not None and (before is None or before.version != self._current.version)
 
     def _hold(self, name: str, candidate: str | None, items: dict[str, ItemState]) -> None:

@@ -1,14 +1,23 @@
-"""The look around, every second or so: has CURRENT moved, have items, keys or the experiment changed?"""
+"""The look around, every second or so: has CURRENT moved, have items, keys or the experiment changed?
+
+A registry by URL may take long to answer, or to send a version. The look around does not wait for that longer than
+until the next one: what was said about items, and keys, count meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 from service.auth import Keyring
 from service.context import Context
 from service.errors import Problem
 from service.logs import AccessLog
+
+_FIRST_SECONDS = 5.0  # how long the start waits for the registry, before it answers probes without a model
 
 _log = logging.getLogger(__name__)
 
@@ -21,22 +30,34 @@ class Watch:
         self._keyring = keyring
         self._access_log = log
         self._task: asyncio.Task[None] | None = None
+        self._seeking: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Take a first look, so that a published model answers at once; then go on looking."""
-        await self.look()
-        self._context.lifecycle.started = True
+        await self._look(_FIRST_SECONDS)
         self._task = asyncio.create_task(self._keep_looking())
 
     async def look(self) -> None:
-        """Take over what changed. Versions are read in a thread, so requests go on meanwhile."""
+        """Take over what has changed by now, however long the registry takes. Requests go on meanwhile."""
+        if self._seeking is not None:
+            await asyncio.wait({self._seeking})  # it may have asked before what has changed by now
+        await self._look(None)
+
+    async def _look(self, patience: float | None) -> None:
         context, live = self._context, self._context.live
         await live.look()
         if live.never_read and not context.store.is_ready:  # who was erased, and what is hidden, is unknown
             context.store.failure = live.failure
+            context.lifecycle.started = True
         else:
             candidate = None if live.experiment is None else live.experiment.candidate
+            if self._seeking is None or self._seeking.done():
+                self._seeking = _in_thread(lambda: context.store.seek(candidate))
+            await asyncio.wait({self._seeking}, timeout=patience)
             await asyncio.to_thread(context.store.refresh, candidate, dict(live.items))
+            if self._seeking.done():
+                self._seeking.result()
+                context.lifecycle.started = True
         context.pages.masks.forget_all_but(context.store.versions())
         if self._keyring.refresh():
             _log.info("API keys taken over from the changed file")
@@ -58,7 +79,7 @@ class Watch:
         while True:
             await asyncio.sleep(self._context.settings.poll_seconds)
             try:
-                await self.look()
+                await self._look(self._context.settings.poll_seconds)
             except Exception:
                 _log.exception("the look around failed; trying again")
 
@@ -69,3 +90,25 @@ class Watch:
                 await asyncio.to_thread(self._context.records.expose, shown)
             except Problem as problem:
                 _log.error("%d exposures are lost: %s", len(shown), problem.detail)
+
+
+def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
+    """Do the work in a thread that the process does not wait for when it ends, as it would for a pool's."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not future.done():
+            future.set_exception(error) if error else future.set_result(None)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=run, name="seek", daemon=True).start()
+    return future

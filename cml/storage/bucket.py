@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -61,29 +61,15 @@ class Bucket:
 
     def versions(self) -> list[str]:
         """Versions whose manifest is there."""
-        keys = (key.split("/") for key in self._objects.keys(VERSIONS))
-        return [parts[1] for parts in keys if parts[2:] == [MANIFEST]]
+        return _complete_in(self._objects.keys(VERSIONS))
 
     def has(self, version: str) -> bool:
         """Whether its manifest is there."""
         return self._objects.size(_key(version, MANIFEST)) is not None
 
-    @contextmanager
-    def opened(self, version: str, check: Check | None) -> Iterator[Path]:
-        """The cached copy. One that could not be fetched is tried again only after a pause, which grows."""
-        until, times, why = self._failed.get(version, (0.0, 0, None))
-        if why is not None and self._clock() < until:
-            raise type(why)(str(why))
-        copy = self._cache.opened(self._here, version, lambda staging: self._fetch(version, staging), check)
-        with ExitStack() as held:
-            try:
-                directory = held.enter_context(copy)
-            except (StorageError, ArtifactError) as error:
-                pause = _PAUSES[min(times, len(_PAUSES) - 1)]
-                self._failed[version] = self._clock() + pause, times + 1, error
-                raise
-            self._failed.pop(version, None)
-            yield directory
+    def opened(self, version: str, check: Check | None) -> AbstractContextManager[Path]:
+        """The cached copy. One that could not be fetched is fetched again only after a pause, which grows."""
+        return self._cache.opened(self._here, version, lambda staging: self._fetch(version, staging), check)
 
     def verify(self, version: str, files: Mapping[str, FileInfo]) -> None:
         """Read every byte from the store."""
@@ -110,8 +96,8 @@ class Bucket:
         with self._writers.hold(wait=True, tell=_log.warning) as holding:
             self._holding = holding
             try:
-                complete = set(self.versions())
                 keys = self._objects.keys(VERSIONS)
+                complete = _complete_in(keys)
                 self._objects.remove(key for key in keys if key.split("/")[1] not in complete)
                 yield
             finally:
@@ -122,7 +108,19 @@ class Bucket:
         return self._retrainings.hold(wait=False, tell=tell)
 
     def _fetch(self, version: str, staging: Path) -> None:
-        """Complete a directory with the files of a version; those that are there already stay."""
+        until, times, why = self._failed.get(version, (0.0, 0, None))
+        if why is not None and self._clock() < until:
+            raise type(why)(str(why))
+        try:
+            self._complete(version, staging)
+        except (StorageError, ArtifactError) as error:
+            pause = _PAUSES[min(times, len(_PAUSES) - 1)]
+            self._failed[version] = self._clock() + pause, times + 1, error
+            raise
+        self._failed.pop(version, None)
+
+    def _complete(self, version: str, staging: Path) -> None:
+        """Bring what is missing of a version's files into a directory."""
         where = self._where(version, MANIFEST)
         raw = self._objects.read(_key(version, MANIFEST))
         if raw is None:
@@ -164,6 +162,12 @@ class Bucket:
 
     def _where(self, version: str, file: str) -> str:
         return f"{self.place}/{_key(version, file)}"
+
+
+def _complete_in(keys: Iterable[str]) -> list[str]:
+    """Versions whose manifest is among the keys."""
+    parts = (key.split("/") for key in keys)
+    return [part[1] for part in parts if part[2:] == [MANIFEST]]
 
 
 def _key(version: str, file: str) -> str:

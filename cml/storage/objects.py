@@ -37,8 +37,8 @@ class Objects:
         try:
             from fsspec.core import url_to_fs
 
-            # Nobody else's listing, and no remembered one: both would hide what other hosts write.
-            self._files, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
+            # A remembered listing would hide what other hosts write.
+            self._files, root = url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
             extra = _EXTRAS.get(url.partition("://")[0])
             way = f"pip install 'cml-recommender[{extra}]'" if extra else f"install its driver: {error}"

@@ -88,7 +88,8 @@ class Turns:
         seen, since = None, self._clock()
         told = False
         while True:
-            number, said = self._latest()
+            keys, said = self._latest()
+            number = _number(keys[-1]) if keys else 0
             gone = False
             if said is not None and not said.get("free"):
                 if (number, said) != seen:
@@ -112,23 +113,23 @@ class Turns:
                     tell(
                         f"the last {self._name} ({_who(said)}) did not end by itself; its lock is taken over"
                     )
-                self._objects.remove(key for key in self._keys() if _number(key) <= number)
+                self._objects.remove(keys)
                 return number + 1
 
-    def _latest(self) -> tuple[int, dict[str, Any] | None]:
-        """(number, what its object says) of the highest; (0, None) where there is none."""
+    def _latest(self) -> tuple[list[str], dict[str, Any] | None]:
+        """(keys, the highest last; what that one says, None where there is none)."""
         while True:
-            key = max(self._keys(), key=_number, default=None)
-            if key is None:
-                return 0, None
-            raw = self._objects.read(key)
+            keys = self._keys()
+            if not keys:
+                return [], None
+            raw = self._objects.read(keys[-1])
             if raw is not None:  # else a new holder has just removed it
                 break
         try:
             said = json.loads(raw)
         except ValueError:
             said = {}
-        return _number(key), said if isinstance(said, dict) else {}
+        return keys, said if isinstance(said, dict) else {}
 
     def _beat(self, number: int, mine: dict[str, Any], ended: threading.Event) -> None:
         beat = 0
@@ -141,8 +142,7 @@ class Turns:
         return json.dumps(mine | {"beat": beat, "at": self._now()}).encode()
 
     def _require(self, number: int) -> None:
-        latest = max(map(_number, self._keys()), default=0)
-        if latest != number:
+        if self._keys()[-1:] != [self._key(number)]:
             raise LockedError(
                 f"{self._objects.url}/{FOLDER}: this process was not heard of for {self._timing.stale:g} s, and "
                 f"another one took over its {self._name}; nothing more was written, run the command again"
@@ -155,7 +155,8 @@ class Turns:
 
     def _keys(self) -> list[str]:
         prefix = f"{FOLDER}/{self._name}-"
-        return [key for key in self._objects.keys(FOLDER) if key.startswith(prefix) and _number(key)]
+        keys = [key for key in self._objects.keys(FOLDER) if key.startswith(prefix) and _number(key)]
+        return sorted(keys, key=_number)
 
     def _key(self, number: int) -> str:
         return f"{FOLDER}/{self._name}-{number:06d}"

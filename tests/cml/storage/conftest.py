@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from s3fs import S3FileSystem
 
 from tests.cml.storage.places import Place
 from tests.s3 import Proxy, failing_proxy, make_bucket, s3_endpoint, settings
@@ -14,6 +15,7 @@ __all__ = ["s3_endpoint"]
 
 def fresh_bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"b{uuid4().hex[:12]}"
+    S3FileSystem.clear_instance_cache()  # what was made knows another endpoint
     make_bucket(endpoint, name)
     for variable, value in settings(endpoint).items():
         monkeypatch.setenv(variable, value)
@@ -51,4 +53,7 @@ def unreliable(s3: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> 
     """An S3 registry behind a proxy that fails when it is told to."""
     with failing_proxy(s3_endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        monkeypatch.setattr(
+            S3FileSystem, "retries", 2
+        )  # tries for every failed request, nested: else it takes long
         yield s3, proxy

@@ -95,18 +95,14 @@ def test_a_changed_byte_in_any_file_is_found_and_the_file_named(place: Place):
     registry.verify(version)
 
 
-@pytest.mark.parametrize("how", [lambda raw: raw[:-1], lambda raw: raw + b"\0"])
-def test_a_file_of_another_length_is_found(place: Place, how):
+def test_a_file_of_another_length_or_none_is_named(place: Place):
     registry = place.published(1)
     key = f"{VERSIONS}/{registry.current()}/{artifact.VECTORS}"
-    place.change(key, how)
-    with pytest.raises(ArtifactError, match=rf"{key}.* bytes instead of"):
-        registry.verify(registry.require_current())
-
-
-def test_a_missing_file_is_named(place: Place):
-    registry = place.published(1)
-    key = f"{VERSIONS}/{registry.current()}/{artifact.USERS}"
+    raw = place.read(key)
+    for changed in (raw[:-1], raw + b"\0"):
+        place.write(key, changed)
+        with pytest.raises(ArtifactError, match=rf"{key}.* bytes instead of"):
+            registry.verify(registry.require_current())
     place.delete(key)
     with pytest.raises(ArtifactError, match=key):
         registry.verify(registry.require_current())
@@ -141,23 +137,23 @@ def test_a_damaged_artifact_is_not_published(place: Place):
     assert (registry.versions(), registry.current()) == ([before], before)
 
 
-@pytest.mark.parametrize("pointer", [b"000007-0123456789ab\n", b"../../etc\n", b"\xff\xfe", b""])
-def test_a_pointer_to_nothing_is_an_error_that_tells_the_way_out(place: Place, pointer):
+def test_a_pointer_to_nothing_is_an_error_that_tells_the_way_out(place: Place):
     registry = place.published(1)
     (version,) = registry.versions()
-    place.write("CURRENT", pointer)
-    with pytest.raises(RegistryError, match=r"CURRENT.*cml models rollback --to VERSION"):
-        registry.current()
+    for pointer in (b"000007-0123456789ab\n", b"../../etc\n", b"\xff\xfe", b""):
+        place.write("CURRENT", pointer)
+        with pytest.raises(RegistryError, match=r"CURRENT.*cml models rollback --to VERSION"):
+            registry.current()
     registry.set_current(version)
     assert registry.current() == version
 
 
-@pytest.mark.parametrize("name", ["000009-0123456789ab", "../../etc", "", "CURRENT"])
-def test_an_unknown_version_is_refused(place: Place, name):
+def test_an_unknown_version_is_refused(place: Place):
     registry = place.published(1)
-    for ask in (registry.path, registry.verify, registry.manifest, registry.set_current):
-        with pytest.raises(RegistryError, match="no version"):
-            ask(name)
+    for name in ("000009-0123456789ab", "../../etc", "", "CURRENT"):
+        for ask in (registry.path, registry.verify, registry.manifest, registry.set_current):
+            with pytest.raises(RegistryError, match="no version"):
+                ask(name)
 
 
 def test_what_a_dead_writer_left_is_no_version_and_goes_with_the_next_one(place: Place):
