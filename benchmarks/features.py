@@ -59,9 +59,9 @@ def cold(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             work = Path(name)
             pairs, table = str(given.data / "interactions.csv.gz"), str(given.data / "items.csv.gz")
             liked = [] if given.like_threshold is None else ["--like-threshold", given.like_threshold]
-            _cml("data", "split", pairs, *liked, "--cold-items", SHARE, "--seed", seed, "--out", work)
+            run_cml("data", "split", pairs, *liked, "--cold-items", SHARE, "--seed", seed, "--out", work)
             held_out = ("--hold-out", "--set", "split.method=random", "--set", "split.ratio=0.1", "--refit")
-            _cml(
+            run_cml(
                 "train",
                 "--train",
                 work / "train.csv",
@@ -71,7 +71,7 @@ def cold(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 work / "run",
             )
             judged = ("--test", work / "cold.csv", "--cold-items", table)
-            found = json.loads(_cml("evaluate", work / "run", *judged, "--k", 10, "--k", 50, "--json"))
+            found = json.loads(run_cml("evaluate", work / "run", *judged, "--k", 10, "--k", 50, "--json"))
         yield {
             "seed": seed,
             "cold_items": found["cold_items"],
@@ -96,7 +96,7 @@ def warm(given: argparse.Namespace, share: float) -> Iterator[dict[str, Any]]:
             liked = None if given.parts else given.like_threshold  # fixed parts hold liked pairs only
             parts = read_parts(given.parts or given.data, work, seed=0, like_threshold=liked)
             if share < 1:
-                parts = _thinned(parts, share, seed, work)
+                parts = thinned(parts, share, seed, work)
             plain, drawn = (
                 _trained(parts, work / kind, options)
                 for kind, options in (
@@ -107,7 +107,7 @@ def warm(given: argparse.Namespace, share: float) -> Iterator[dict[str, Any]]:
             row: dict[str, Any] = {"seed": seed, "pairs": len(parts.train)}
             for bucket, (least, most) in {"everything": (0, np.inf), **BUCKETS}.items():
                 judged = _to_find(parts, least, most)
-                row[bucket] = _compared(plain, drawn, judged) if len(judged) else None
+                row[bucket] = compared(plain, drawn, judged) if len(judged) else None
             yield row
 
 
@@ -115,11 +115,11 @@ Vectors = tuple[np.ndarray, np.ndarray]
 
 
 def _trained(parts: Parts, run: Path, options: Sequence[Any]) -> Vectors:
-    _cml("train", "--train", parts.files["train"], "--valid", parts.files["valid"], *options, "--out", run)
+    run_cml("train", "--train", parts.files["train"], "--valid", parts.files["valid"], *options, "--out", run)
     return vectors(run, parts)
 
 
-def _thinned(parts: Parts, share: float, seed: int, work: Path) -> Parts:
+def thinned(parts: Parts, share: float, seed: int, work: Path) -> Parts:
     """Parts with a share of each user's training pairs; an item that loses all of its own is a miss for both."""
     rng = np.random.default_rng(seed)
     kept = split(parts.train, SplitConfig(method="random", ratio=1 - share), rng).train.compact()
@@ -136,7 +136,7 @@ def _to_find(parts: Parts, least: float, most: float) -> HeldOut:
     return replace(parts, test=parts.test.take((of_pair >= least) & (of_pair <= most))).to_judge
 
 
-def _compared(plain: Vectors, drawn: Vectors, judged: HeldOut) -> dict[str, Any]:
+def compared(plain: Vectors, drawn: Vectors, judged: HeldOut) -> dict[str, Any]:
     one, other = (evaluate(*found, judged, KS) for found in (plain, drawn))
     gap = compare(other, one, np.random.default_rng(0))
     return {
@@ -153,7 +153,7 @@ def _options(given: argparse.Namespace, seed: int, *, features: bool = True) -> 
     return ["--seed", seed, "--threads", given.threads, *settings, *drawn, "--json"]
 
 
-def _cml(*words: Any) -> str:
+def run_cml(*words: Any) -> str:
     command = [sys.executable, "-m", "cml", *map(str, words)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -2,7 +2,8 @@
 
 The user's own share of the training objective is minimised with all items held still. In the point alone
 that objective is convex (the point's own norm cancels in every difference of squared distances), so a few
-projected gradient steps find its minimum from anywhere.
+projected gradient steps find its minimum from anywhere. Where the user's features say where they belong, the
+feature loss [CML-3] is part of it, as in training.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ class Liked(NamedTuple):
         """Vectors (liked, dim) with weights that count relative to each other."""
         squares = np.einsum("ij,ij->i", vectors, vectors)
         return cls(vectors, squares / temperature, weights / weights.sum())
+
+
+class Prior(NamedTuple):
+    """Where a user's features say that they belong, and how many likes of weight 1 that counts as."""
+
+    place: NDArray[np.float32]  # (dim,)
+    weight: float
 
 
 class Negatives(NamedTuple):
@@ -87,12 +95,13 @@ class FoldIn:
         disliked: NDArray[np.integer] | None = None,
         disliked_weights: NDArray[np.floating] | None = None,
         start: NDArray[np.float32] | None = None,
+        prior: Prior | None = None,
     ) -> NDArray[np.float32]:
         """The user's point (dim,) in the ball, from distinct liked rows and disliked rows, weighted.
 
         Weights are positive and count relative to each other. A disliked item stands for as large a share of
-        the catalogue's negatives as its weight has among all weights. `start` is a point known from training.
-        Raises ValueError without a liked item.
+        the catalogue's negatives as its weight has among all weights. `start` is a point known from training. With
+        a `prior` the weights of likes count in its unit. Raises ValueError without a liked item.
         """
         if not len(liked):
             raise ValueError("a point needs at least one liked item")
@@ -107,7 +116,9 @@ class FoldIn:
             if start is None
             else np.asarray(start, dtype=np.float32)
         )
-        return self._descend(begin, targets, negatives)
+        if prior is not None:
+            prior = Prior(prior.place, prior.weight / float(liked_weights.sum()))
+        return self._descend(begin, targets, negatives, prior)
 
     def _negatives(
         self, liked: NDArray[np.integer], disliked: NDArray[np.integer], disliked_ratios: NDArray[np.float32]
@@ -127,8 +138,10 @@ class FoldIn:
         away = Negatives.of(self._vectors_of(disliked), np.log(shares * n_items), self._temperature)
         return Negatives(np.concatenate([vectors, away.vectors]), np.concatenate([offsets, away.offsets]))
 
-    def _descend(self, point: NDArray[np.float32], liked: Liked, negatives: Negatives) -> NDArray[np.float32]:
-        """Projected gradient descent with Barzilai-Borwein step sizes."""
+    def _descend(
+        self, point: NDArray[np.float32], liked: Liked, negatives: Negatives, prior: Prior | None = None
+    ) -> NDArray[np.float32]:
+        """Projected gradient descent with Barzilai-Borwein step sizes. The prior's weight is per weight of likes."""
         if negatives.offsets.max() == -np.inf:  # the user has liked the whole catalogue
             return self._project(point)
         rate = (
@@ -137,6 +150,8 @@ class FoldIn:
         before = gradient_before = None
         for _ in range(STEPS):
             gradient = smooth_warp_gradient(point, liked, negatives, self._temperature)
+            if prior is not None:
+                gradient += 2 * prior.weight * (point - prior.place)
             if before is not None and gradient_before is not None:
                 move, turn = point - before, gradient - gradient_before
                 curvature = float(move @ turn)

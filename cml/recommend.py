@@ -5,7 +5,7 @@ Knows no HTTP; the command line and the service both call it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Unpack
 
 import numpy as np
@@ -15,6 +15,7 @@ from cml import listing
 from cml.answers import Because, Recommendations, Recommended
 from cml.errors import QueryError
 from cml.fold_in import HALF_LIFE, recency_weights
+from cml.newcomers import prior_of
 from cml.query import ListOptions, Query
 from cml.selection import Selection, select
 from cml.snapshot import Snapshot
@@ -35,6 +36,8 @@ __all__ = [
 
 PERSONAL = "personal"  # from the user's point in the model
 SESSION = "session"  # from a point folded in for a user that the model does not know
+FEATURES = "features"  # from the place that the features of such a user give, without any like
+SESSION_FEATURES = "session-features"  # from a point folded in from likes and features
 SIMILAR = "similar"
 Fallback = Literal["popular", "trending", "recent"]
 
@@ -92,6 +95,7 @@ def recommend_session(
     disliked: Sequence[Signal] = (),
     *,
     user_id: str | None = None,
+    features: Mapping[str, object] | None = None,
     half_life: float = HALF_LIFE,
     fallback: Fallback = "popular",
     **options: Unpack[ListOptions],
@@ -101,10 +105,17 @@ def recommend_session(
     With the `user_id` of a user in the version, the signals are added to what training knows of them. Newer
     likes count more (half as much per `half_life` seconds of age); an item both liked and disliked is
     disliked. The session's own items count as seen; disliked ones never come back. Without any known liked
-    item it is the fallback list. Raises QueryError.
+    item it is the fallback list.
+
+    features: what is known of a user outside the version, by column. Their place is a prior of the fold-in with the
+    weight of `user_features.weight` likes, and where no liked item is known it is the user's point. A user in the
+    version is where training put them. Raises QueryError, also for features that the version cannot use.
     """
     query = Query(**options)
     user_row = UNKNOWN_ROW if user_id is None else snapshot.user_row(user_id)
+    prior = None if features is None else prior_of(snapshot.artifact, features)
+    if user_row != UNKNOWN_ROW:
+        prior = None
     likes, unknown_likes = _rows_and_weights(snapshot, liked, half_life)
     dislikes, unknown_dislikes = _rows_and_weights(snapshot, disliked, half_life)
     history: NDArray[np.integer] = np.empty(0, dtype=np.int64)
@@ -117,7 +128,10 @@ def recommend_session(
     selection = selection.without(list(dislikes))
     skipped = tuple(dict.fromkeys([*unknown_likes, *unknown_dislikes, *skipped]))
     if not likes:
-        return _everybody(snapshot, fallback, query, selection, skipped)
+        if prior is None:
+            return _everybody(snapshot, fallback, query, selection, skipped)
+        ranking = listing.nearest(snapshot, selection, prior.place, query)
+        return listing.answer(snapshot, FEATURES, query, ranking, skipped=skipped)
     start = None if user_row == UNKNOWN_ROW else snapshot.artifact.user_vectors[user_row]
     own = np.array(list(likes), dtype=np.int64)
     point = snapshot.fold_in.point(
@@ -126,9 +140,10 @@ def recommend_session(
         disliked=np.array(list(dislikes), dtype=np.int64),
         disliked_weights=np.array(list(dislikes.values())),
         start=start,
+        prior=prior,
     )
     ranking = listing.nearest(snapshot, selection, point, query)
-    strategy = SESSION if start is None else PERSONAL
+    strategy = PERSONAL if start is not None else SESSION if prior is None else SESSION_FEATURES
     return listing.answer(snapshot, strategy, query, ranking, skipped=skipped, own=own)
 
 

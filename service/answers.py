@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import orjson
 
-from cml.errors import VocabularyError
+from cml.errors import QueryError, VocabularyError
 from cml.events.meaning import EVENTS_KNOWN
 from cml.events.values import Event
 from cml.neighbours import similar_users, users_for_item
+from cml.newcomers import prior_of
 from cml.recommend import (
     PERSONAL,
     Fallback,
@@ -99,12 +100,17 @@ class Answers:
         self._pages.require_short("disliked", request.disliked)
         user_id = request.user_id
         page = self._pages.page(request, user_id)
-        signals = from_request(request)
+        signals, features = from_request(request), request.user_features
+        if features is not None:
+            _refuse_features(page, features)
+            if user_id is not None and page.snapshot.user_row(user_id) != UNKNOWN_ROW:
+                features = None  # the trained place has them already
         if user_id is not None:
             signals = self._signals(self._live.events_of(user_id), page) + signals
         quick = user_id is None and _is_quick(page, len(request.liked) + len(request.disliked))
         return await self.run(
-            lambda: self._encode(page, self._personal(page, user_id, signals), user_id), quick=quick
+            lambda: self._encode(page, self._personal(page, user_id, signals, features), user_id),
+            quick=quick,
         )
 
     async def similar_items(self, item_id: str, options: ListOptions) -> bytes:
@@ -176,13 +182,24 @@ class Answers:
             if number % _TURN == 0:
                 await asyncio.sleep(0)
 
-    def _personal(self, page: Page, user_id: str | None, signals: Signals) -> Recommendations:
-        """A user's list as it was published, or one that counts what came since."""
+    def _personal(
+        self,
+        page: Page,
+        user_id: str | None,
+        signals: Signals,
+        features: Mapping[str, object] | None = None,
+    ) -> Recommendations:
+        """A user's list as it was published, or one that counts what came since, or is known of somebody new."""
         with refusals():
-            if user_id is not None and not signals:
+            if user_id is not None and not signals and features is None:
                 return recommend(page.snapshot, user_id, **page.asked)
             return recommend_session(
-                page.snapshot, signals.liked, signals.disliked, user_id=user_id, **page.asked
+                page.snapshot,
+                signals.liked,
+                signals.disliked,
+                user_id=user_id,
+                features=features,
+                **page.asked,
             )
 
     def _signals(self, events: Sequence[Event], page: Page) -> Signals:
@@ -211,6 +228,14 @@ class Answers:
         self._metrics.answered(encoded.strategy, page.variant, page.restricted)
         recommendation_id = f"{page.snapshot.version}{page.mark}{self._nonce}{next(self._counter):x}"
         return encoded.whole(recommendation_id, page.following(encoded.n_items, self._settings.max_depth))
+
+
+def _refuse_features(page: Page, features: Mapping[str, object]) -> None:
+    """Raises Problem 422 for features that the version cannot use, whoever they are of."""
+    try:
+        prior_of(page.snapshot.artifact, features)
+    except QueryError as error:
+        raise invalid(f"user_features: {error}") from None
 
 
 def _is_quick(page: Page, n_own: int) -> bool:

@@ -72,6 +72,7 @@ FeatureValue = Annotated[
     AfterValidator(_featured),
     WithJsonSchema({"anyOf": [*_DESCRIBED, {"type": "array", "items": {"type": "number"}}]}),
 ]
+ColumnName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
 Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Where = Annotated[
     dict[str, Any],
@@ -136,7 +137,12 @@ class SessionRequest(ListOptions):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"liked": [{"item_id": "0133093", "weight": 2}], "disliked": [{"item_id": "0120338"}], "k": 5}
+                {
+                    "liked": [{"item_id": "0133093", "weight": 2}],
+                    "disliked": [{"item_id": "0120338"}],
+                    "k": 5,
+                },
+                {"user_features": {"age": 34, "occupation": "librarian"}, "k": 5},
             ]
         },
     )
@@ -144,6 +150,14 @@ class SessionRequest(ListOptions):
     user_id: Annotated[Id | None, Field(description="Known user whose stored history counts too.")] = None
     liked: list[Taste] = []
     disliked: list[Taste] = []
+    user_features: Annotated[
+        dict[ColumnName, FeatureValue] | None,
+        Field(
+            description="What is known of somebody whom the version does not know, by column of its user features:"
+            " places them where nothing is liked, and counts beside likes like a few more of them."
+            " A user in the version is where training put them."
+        ),
+    ] = None
 
 
 class BatchRequest(ListOptions):
@@ -195,7 +209,6 @@ class EventsRequest(Asked):
     events: Annotated[list[EventIn], Field(min_length=1)]
 
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
 Described = dict[ColumnName, MetadataValue]
 
 

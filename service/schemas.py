@@ -145,6 +145,12 @@ class Model(BaseModel):
             description="Columns by which new items are placed, with their kind; empty: it cannot place any."
         ),
     ]
+    user_features: Annotated[
+        dict[str, str],
+        Field(
+            description="Columns by which new users are placed, with their kind; empty: it cannot place any."
+        ),
+    ]
     versions: Annotated[dict[str, str], Field(description="Of the code and libraries that made it.")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from cml.features.placing import ItemPlacer
 from service.context import Context
 from service.documented import problems
 from service.routes.responses import shaped
@@ -37,6 +38,11 @@ def _describe(context: Context) -> Model:
         data=manifest.data,
         config=manifest.config,
         columns={name: column.kind for name, column in snapshot.artifact.catalogue.columns.items()},
-        features={} if snapshot.artifact.placer is None else snapshot.artifact.placer.columns,
+        features=_columns(snapshot.artifact.placer),
+        user_features=_columns(snapshot.artifact.user_placer),
         versions=manifest.versions,
     )
+
+
+def _columns(placer: ItemPlacer | None) -> dict[str, str]:
+    return {} if placer is None else placer.columns

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cml.fold_in import FoldIn, Liked, Negatives, recency_weights, smooth_warp_gradient
+from cml.fold_in import FoldIn, Liked, Negatives, Prior, recency_weights, smooth_warp_gradient
 from tests.cml.small_models import points
 from tests.reference.lists import smooth_warp_loss
 
@@ -129,3 +129,33 @@ def test_weights_halve_with_age_and_unknown_times_count_fully():
     times = np.array([100 * day, 70 * day, np.nan, 40 * day])
     np.testing.assert_allclose(recency_weights(times, half_life=30 * day), [1, 0.5, 1, 0.25])
     np.testing.assert_allclose(recency_weights(np.array([np.nan, np.nan])), [1, 1])
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0, 5.0])
+def test_with_a_prior_the_point_is_the_best_one_for_likes_and_prior_together(items, weight):
+    liked, place = [4, 17, 33], np.array([0.2, -0.5, 0.3, 0.1, -0.4, 0.2], np.float32)
+
+    def loss(point):
+        return 3 * loss_at(point, items, liked) + weight * float(((point - place) ** 2).sum())
+
+    fold = FoldIn(items, temperature=T, radius=1.0)
+    point = fold.point(np.array(liked), prior=Prior(place, weight))
+    others = points(3000, 6, np.random.default_rng(1))
+    near = point + np.random.default_rng(2).normal(size=(1000, 6)) * 0.05
+    near /= np.maximum(1, np.linalg.norm(near, axis=1, keepdims=True))
+    assert np.linalg.norm(point) <= 1 + 1e-6
+    assert loss(point) < min(map(loss, (*others, *near, fold.point(np.array(liked)), place))) + 0.01
+
+
+def test_a_prior_counts_as_so_many_likes_of_weight_one(items):
+    fold, liked = FoldIn(items, temperature=T, radius=1.0), np.array([5, 40])
+    prior = Prior(np.array([0.2, -0.5, 0.3, 0.1, -0.4, 0.2], np.float32), 2.0)
+    gaps = [
+        float(np.linalg.norm(fold.point(liked, np.full(2, weight), prior=prior) - prior.place))
+        for weight in (1e-4, 0.1, 1.0, 10.0, 1e4)
+    ]
+    assert gaps == sorted(gaps)
+    assert gaps[0] < 1e-3
+    np.testing.assert_allclose(fold.point(liked, np.full(2, 1e4), prior=prior), fold.point(liked), atol=5e-3)
+    half = fold.point(liked, np.full(2, 0.5), prior=prior._replace(weight=1.0))
+    np.testing.assert_allclose(half, fold.point(liked, np.full(2, 1.0), prior=prior), atol=1e-6)

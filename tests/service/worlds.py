@@ -33,6 +33,7 @@ GENRES = [
 ]
 
 PLACES = {"Horror": 0.05, "Crime": 0.47, "Comedy": 0.95}  # on the line; ann is at 0, bob at 0.45, Zoë at 0.9
+TOWNS = {"Bonn": 0.22, "Cork": 0.78}
 YEARS = [1979, 1986, 1985, 2001, 2001, 1995, None, 2009]
 
 
@@ -78,6 +79,20 @@ def placing(what: Content, places: dict[str, float] = PLACES) -> Content:
         weight[encoder.fitted[0].terms.row(genre), 0] = place
     placer = ItemPlacer(encoder, Extractor([Layer(weight, np.zeros(2, dtype=np.float32))]))
     return replace(what, placer=placer)
+
+
+def welcoming(what: Content, *, weight: float = 1.0) -> Content:
+    """The tiny version with an extractor that puts a user of one town where `TOWNS` says, and a little more by age."""
+    schema = FeatureSchema((Feature("town", "categorical"), Feature("age", "numeric")))
+    people = [{"town": town, "age": age} for town in TOWNS for age in (20, 40)]
+    encoder = FeatureEncoder.fit(schema, people)  # ages have the mean 30 and the scale 10
+    layer = np.zeros((encoder.n_columns, 2), dtype=np.float32)
+    for town, place in TOWNS.items():
+        layer[encoder.fitted[0].terms.row(town), 0] = place
+    layer[-1, 0] = 0.01
+    placer = ItemPlacer(encoder, Extractor([Layer(layer, np.zeros(2, dtype=np.float32))]))
+    config = what.config | {"user_features": {"columns": ["town", "age"], "weight": weight}}
+    return replace(what, user_placer=placer, config=config)
 
 
 def publish(models: Path, what: Content | None = None) -> str:
