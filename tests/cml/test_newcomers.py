@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from cml import artifact
+from cml.cli import cli
 from cml.errors import QueryError
 from cml.newcomers import prior_of
 from cml.recommend import Signal, recommend, recommend_session
 from cml.snapshot import Snapshot
-from tests.service.worlds import content, welcoming
+from tests.service.worlds import content, publish, welcoming
 
 LINE = ["i0", "i1", "a/b", "日本", "i4", "i5", "i6", "i7"]  # at 0.1, 0.2, ... 0.8
 
@@ -97,3 +100,28 @@ def test_a_version_without_features_of_users_says_so(tmp_path: Path) -> None:
     plain = Snapshot(artifact.load(tmp_path / "version"), "one")
     with pytest.raises(QueryError, match="trained without features of users; leave them out"):
         recommend_session(plain, [Signal("i7")], features={})
+
+
+def test_the_command_line_places_somebody_new_too(tmp_path: Path) -> None:
+    publish(tmp_path / "models", welcoming(content()))
+
+    def call(user: str, features: str) -> Result:
+        asked = [
+            "recommend",
+            user,
+            "--user-features",
+            features,
+            "--models",
+            str(tmp_path / "models"),
+            "-k",
+            "2",
+        ]
+        return CliRunner().invoke(cli, [*asked, "--json"])
+
+    found = json.loads(call("somebody", '{"town": "Cork"}').stdout)
+    assert found["strategy"] == "features"
+    assert [item["item_id"] for item in found["items"]] == ["i7", "i6"]
+    assert json.loads(call("ann", '{"town": "Cork"}').stdout)["strategy"] == "personal"
+    assert "'city' is no feature" in str(call("somebody", '{"city": "Cork"}').exception)
+    for wrong, said in (("Cork", "not JSON"), ('["Cork"]', "expected an object such as '{\"age\": 34}'")):
+        assert said in str(call("somebody", wrong).exception)
