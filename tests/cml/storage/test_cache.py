@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cml.errors import ArtifactError, ConfigError, StorageError
-from cml.storage.cache import Cache
+from cml.storage.cache import Cache, _locked
 
 NAMES = [f"{number:06d}-0123456789ab" for number in range(1, 6)]
 
@@ -88,7 +89,7 @@ def test_what_a_killed_process_left_half_fetched_counts_and_goes(tmp_path):
     code = f"""
         import os
         from pathlib import Path
-        from cml.storage.cache import Cache
+        from cml.storage.cache import Cache, _locked
         def fill(staging):
             (staging / "half").write_bytes(b"x" * 1000)
             os._exit(9)
@@ -105,7 +106,7 @@ def test_several_processes_that_want_one_copy_fetch_it_once(tmp_path):
     code = f"""
         import sys, time
         from pathlib import Path
-        from cml.storage.cache import Cache
+        from cml.storage.cache import Cache, _locked
         def fill(staging):
             print("fetched")
             for number in range(20):
@@ -138,6 +139,25 @@ def test_copies_that_are_opened_while_others_need_their_room_are_always_whole(tm
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(work, range(3)))
     assert not [name for name in names_in(tmp_path) if name.startswith(".removed")]
+
+
+def test_a_directory_that_another_one_replaced_just_before_it_was_locked_does_not_pass_for_it(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "copy").mkdir()
+    real, replaced = fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        if not replaced:
+            replaced.append((tmp_path / "copy").rename(tmp_path / "grave"))
+            (tmp_path / "copy").mkdir()
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    descriptor = _locked(tmp_path / "copy", fcntl.LOCK_SH)
+    assert descriptor is not None
+    assert os.path.samestat(os.fstat(descriptor), (tmp_path / "copy").stat())
+    os.close(descriptor)
 
 
 def test_a_damaged_copy_is_fetched_again(tmp_path):

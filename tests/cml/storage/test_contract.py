@@ -95,6 +95,17 @@ def test_a_changed_byte_in_any_file_is_found_and_the_file_named(place: Place):
     registry.verify(version)
 
 
+def test_a_version_whose_files_were_exchanged_for_another_versions_is_refused(place: Place):
+    registry = place.published(2)
+    first, second = registry.versions()
+    for key in place.stored():
+        if second in key:
+            place.write(key.replace(second, first), place.read(key))
+    for ask in (registry.verify, place.registry("another").load):
+        with pytest.raises(ArtifactError, match=r"manifest\.json.*the version's name"):
+            ask(first)
+
+
 def test_a_file_of_another_length_or_none_is_named(place: Place):
     registry = place.published(1)
     key = f"{VERSIONS}/{registry.current()}/{artifact.VECTORS}"
