@@ -90,9 +90,16 @@ def _limit_threads() -> None:
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose become one line on standard error and their exit code."""
+    """Entry point: errors raised on purpose become one line on standard error and their exit code.
+
+    So does what the machine refuses at the start, such as room on a disk.
+    """
     try:
         command()
     except CmlError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{error.strerror or error}; make room there, or check the place", err=True)
+        sys.exit(1)

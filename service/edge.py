@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service import paths
-from service.auth import ANYONE, Keyring, required_scope
+from service.auth import ANYONE, WRITE, Keyring, required_scope
 from service.errors import MEDIA_TYPE, Problem, internal_error, too_large
 from service.limits import RateLimit
 from service.logs import AccessLog
@@ -108,7 +108,7 @@ class Edge:
             async with asyncio.timeout(self._settings.answer_timeout):
                 await self._app(scope, receive, exchange.send)
         except TimeoutError:
-            raise _too_slow(self._settings.answer_timeout) from None
+            raise _too_slow(self._settings.answer_timeout, required_scope(method, path) == WRITE) from None
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, or a Problem: routes never wait for a slow client nor see an endless one."""
@@ -212,8 +212,9 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _too_slow(seconds: float) -> Problem:
-    detail = f"the answer took longer than {seconds:g} s; ask for less at once"
+def _too_slow(seconds: float, writes: bool) -> Problem:
+    remedy = "it may still be stored; send it again with the same ids" if writes else "ask for less at once"
+    detail = f"the answer took longer than {seconds:g} s; {remedy}"
     return Problem(503, "too-slow", "Answer took too long", detail, {"retry-after": "1"})
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -58,11 +59,12 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is there."""
+        """Write what is there. Lines that find no room, as on a full disk, are lost: answers do not wait for them."""
         lines, self._lines = self._lines, []
         if lines:
-            sys.stderr.write("".join(lines))
-            sys.stderr.flush()
+            with suppress(OSError):
+                sys.stderr.write("".join(lines))
+                sys.stderr.flush()
 
 
 def _end_of_line(method: str, route: str, status: int, key: str) -> str:

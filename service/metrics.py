@@ -21,6 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_FILE_BYTES = 1 << 20  # what the client library gives each file at first; a worker needs about a tenth of it
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -28,6 +29,7 @@ class Metrics:
     """Everything that the service counts. One object per app, so that tests do not share counts."""
 
     def __init__(self) -> None:
+        _reserve_room()
         disable_created_metrics()  # a second series for each counter, which nobody asks for
         self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -104,6 +106,24 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, labels: list[str] | None = None) -> Gauge:
         return Gauge(name, text, labels or [], registry=self.registry, multiprocess_mode="livemax")
+
+
+def _reserve_room() -> None:
+    """Make this process's files of shared metrics, with their blocks. Raises OSError where there is no room.
+
+    The library makes them with holes and maps them: a worker that counts into a hole when the disk has run full
+    would be ended by the kernel (SIGBUS), in the middle of answers.
+    """
+    directory = os.environ.get(SHARED_DIRECTORY)
+    for kind in ("counter", "histogram", "gauge_livemax") if directory else ():
+        file = Path(directory or "", f"{kind}_{os.getpid()}.db")
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _FILE_BYTES)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from error
+        finally:
+            os.close(descriptor)
 
 
 def forget_process(pid: int) -> None:

@@ -17,16 +17,27 @@ from service.metrics import SHARED_DIRECTORY, forget_process
 from service.settings import Settings
 
 _TICK = 0.2
-_SICK_SECONDS = 1.0  # a worker that dies younger than this will not get better by trying again
+_SHARED_MEMORY = "/dev/shm"
+_SICK_SECONDS = 1.0  # a worker that is killed younger than this will not get better by trying again
+_SETTLED_SECONDS = 15.0  # a worker of this age has come through its start
 _log = logging.getLogger(__name__)
 
 
 def supervise(settings: Settings, listener: socket.socket) -> int:
-    """Run the workers until a signal comes; returns the exit code. One that dies at once stops all."""
+    """Run the workers until a signal comes; returns the exit code.
+
+    One that dies is replaced. While none has come through its start, one that dies at once or gives up by itself
+    (its code says so, its last line why) stops all; later the others answer, and it is tried again.
+    """
     logs.configure(settings.log_level)
-    with tempfile.TemporaryDirectory(prefix="cml-metrics-") as metrics:
+    with tempfile.TemporaryDirectory(prefix="cml-metrics-", dir=_in_memory()) as metrics:
         os.environ[SHARED_DIRECTORY] = metrics
         return _Workers(settings, listener).run()
+
+
+def _in_memory() -> str | None:
+    """Where files need no disk, so that workers start and count also when there is no room on one."""
+    return _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
 
 
 class _Workers:
@@ -63,12 +74,16 @@ class _Workers:
                 continue
             del self._running[pid]
             forget_process(pid)
-            if time.monotonic() - since < _SICK_SECONDS:
-                _log.error("worker %d ended with code %d right after its start; stopping", pid, code)
+            gave_up = code > 0 or time.monotonic() - since < _SICK_SECONDS
+            if gave_up and not self._any_settled():
+                _log.error("worker %d ended with code %d at its start; stopping", pid, code)
                 return code if code > 0 else 1
             _log.warning("worker %d ended with code %d; starting another", pid, code)
             self._start()
         return 0
+
+    def _any_settled(self) -> bool:
+        return any(time.monotonic() - since > _SETTLED_SECONDS for _, since in self._running.values())
 
     def _stop(self) -> None:
         for process, _ in self._running.values():

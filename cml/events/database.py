@@ -14,7 +14,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from cml.errors import EventStoreError, MissingExtraError
 
 SQLITE, POSTGRES = "sqlite", "postgresql"
-_BUSY_MILLISECONDS = 10_000
+# How long a writer waits for another one's lock. Those who queued up behind it may wait as long once more, and
+# should hear what is wrong before their answer is due (the service's `answer_timeout`).
+_BUSY_MILLISECONDS = 4_000
+_OPENING_SECONDS = 10.0  # how long several that open a new file at once wait for each other
 _RETRY_SECONDS = 0.01
 # What libpq is told unless the URL says otherwise. A server that is gone is noticed within seconds.
 _POSTGRES_QUERY = {
@@ -65,7 +68,7 @@ class SameFile:
     def __init__(self, engine: Engine) -> None:
         path = engine.url.database or ""
         named_by_uri = path.startswith("file:")
-        self._path = None if engine.dialect.name != SQLITE or named_by_uri else Path(path).absolute()
+        self.path = None if engine.dialect.name != SQLITE or named_by_uri else Path(path).absolute()
         self._opened: tuple[int, int] | None = None
 
     def remember(self) -> None:
@@ -76,14 +79,14 @@ class SameFile:
         """Raises OSError unless the file is the one that was opened. Costs a stat."""
         if self._found() != self._opened:
             raise OSError(
-                f"{self._path} is gone, or another file took its place; put the file back, or restart what uses it"
+                f"{self.path} is gone, or another file took its place; put the file back, or restart what uses it"
             )
 
     def _found(self) -> tuple[int, int] | None:
-        if self._path is None:
+        if self.path is None:
             return None
         try:
-            found = self._path.stat()
+            found = self.path.stat()
         except FileNotFoundError:
             return (0, 0)
         return found.st_dev, found.st_ino
@@ -140,7 +143,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _use_write_ahead_log(cursor: Any) -> None:
     """Several that open a file of another journal mode at once would each have to wait for the others, so
     SQLite refuses all but one at once, whatever the busy timeout; later they find the mode as it should be."""
-    deadline = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    deadline = time.monotonic() + _OPENING_SECONDS
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")

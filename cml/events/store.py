@@ -7,24 +7,21 @@ synchronous=FULL: a commit is on disk when it returns); the same statements run 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, delete, func, insert, select, text
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from cml.errors import EventStoreError
 from cml.events import schema
-from cml.events.database import POSTGRES, SQLITE, SameFile, open_engine
-from cml.events.lookout import Lookout, lookout
+from cml.events.database import POSTGRES, SQLITE
+from cml.events.transactions import Transactions
 from cml.events.values import MOMENT, Changes, Event, Experiment, ItemState, Marks, user_digest
 
 _INSERT: dict[str, Any] = {SQLITE: sqlite.insert, POSTGRES: postgresql.insert}
-_WRITER_LOCK = 0x636D6C  # PostgreSQL: one writer at a time, so that numbers become visible in order
 
 
 class EventStore:
@@ -38,33 +35,21 @@ class EventStore:
         self, url: str, *, clock: Callable[[], float] = time.time, wait_for_server: bool = False
     ) -> None:
         self._clock = clock
-        self._engine = open_engine(url)
-        self._is_sqlite = self._engine.dialect.name == SQLITE
-        self._insert = _INSERT[self._engine.dialect.name]
-        self._failures = (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, OSError)
-        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._lookout = lookout(self._reader)
-        self._migrated = False
-        self._file = SameFile(self._engine)
-        try:
-            self._migrate()
-        except EventStoreError as error:
-            if not (wait_for_server and self.may_block and isinstance(error.__cause__, OperationalError)):
-                raise
+        self._database = Transactions(url, wait_for_server=wait_for_server)
+        self._insert = _INSERT[self._database.dialect]
 
     def __str__(self) -> str:
         """The URL without its password."""
-        return self._engine.url.set(query={}).render_as_string(hide_password=True)
+        return str(self._database)
 
     @property
     def may_block(self) -> bool:
         """Whether the database is a server, which may be slow or gone while this process is well."""
-        return not self._is_sqlite
+        return self._database.dialect != SQLITE
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
-        self._lookout.close()
-        self._engine.dispose()
+        self._database.close()
 
     def version(self) -> Hashable:
         """A value that differs from the last one if anyone else's commit came in between.
@@ -72,15 +57,13 @@ class EventStore:
         Costs microseconds on SQLite and a round trip on PostgreSQL, so that a reader may ask before every answer;
         a server that is silent for two seconds has failed. Call it from one thread.
         """
-        with self._asking() as ask:
+        with self._database.asking() as ask:
             return ask.version()
 
     def check(self) -> None:
         """Raises EventStoreError unless the database answers, within seconds. For any thread."""
-        probe = lookout(self._reader)
-        with self._asking(probe):
+        with self._database.probing() as probe:
             probe.version()
-            probe.close()
 
     def append(self, batch: Sequence[Event]) -> frozenset[str]:
         """Store events durably; returns the ids of those that are new. An id seen before changes nothing."""
@@ -88,14 +71,14 @@ class EventStore:
             return frozenset()
         now = self._clock()
         rows = [_row(one, now) for one in batch]
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             statement = self._insert(schema.events).on_conflict_do_nothing(index_elements=["event_id"])
             statement = statement.returning(schema.events.c.event_id)
             return frozenset(connection.execute(statement, rows).scalars())
 
     def knows(self, user_id: str) -> bool:
         """Whether there are events of the user. As cheap as `version`, and for the same thread."""
-        with self._asking() as ask:
+        with self._database.asking() as ask:
             return ask.knows(user_id)
 
     def events_of(self, user_id: str) -> list[Event]:
@@ -111,7 +94,7 @@ class EventStore:
 
         `with_users=False` leaves out whose events changed: a reader that starts has nothing to update.
         """
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             events, erasures, items = schema.events, schema.erasures, schema.items
             newest = zip(astuple(since), self._newest(connection), strict=True)
             marks = Marks(*(max(pair) for pair in newest))  # numbers vanish with erased rows
@@ -140,29 +123,29 @@ class EventStore:
         Returns the number of events deleted. Deleted pages are overwritten, not just released.
         """
         digest = user_digest(user_id)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(delete(schema.erasures).where(schema.erasures.c.digest == digest))
             connection.execute(insert(schema.erasures).values(digest=digest, erased_at=self._clock()))
             connection.execute(delete(schema.exposures).where(schema.exposures.c.user_id == user_id))
             erased = connection.execute(delete(schema.events).where(schema.events.c.user_id == user_id))
-        self._forget_log()
+        self._database.forget_log()
         return erased.rowcount
 
     def erased(self) -> frozenset[str]:
         """Digests of all erased users: whoever reads an interactions file for training drops these."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return frozenset(connection.execute(select(schema.erasures.c.digest)).scalars())
 
     def item(self, item_id: str) -> ItemState | None:
         """What was said about the item since publishing, or None."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(select(schema.items).where(schema.items.c.item_id == item_id))
             row = found.mappings().first()
         return None if row is None else _item(row)
 
     def put_item(self, state: ItemState) -> None:
         """Replace what is said about an item."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             added_at = self._added_at(connection, state.item_id)
             connection.execute(delete(schema.items).where(schema.items.c.item_id == state.item_id))
             connection.execute(
@@ -177,12 +160,12 @@ class EventStore:
 
     def experiment(self) -> Experiment | None:
         """The experiment that was decided last, running or ended; None when there never was one."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return self._experiment(connection)
 
     def decide(self, experiment: Experiment) -> None:
         """Start, change or (candidate None) end an experiment."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             values = asdict(experiment) | {"decided_at": self._clock()}
             connection.execute(insert(schema.experiments).values(**values))
 
@@ -200,14 +183,14 @@ class EventStore:
             {"experiment": experiment, "variant": variant, "user_id": user_id, "lists": lists}
             for (experiment, variant, user_id), lists in counts.items()
         ]
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(upsert, rows)
 
     def exposures(self, experiment: str) -> dict[str, dict[str, int]]:
         """Lists shown, by variant and user."""
         shown: dict[str, dict[str, int]] = {}
         table = schema.exposures
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             for row in connection.execute(select(table).where(table.c.experiment == experiment)):
                 shown.setdefault(row.variant, {})[row.user_id] = row.lists
         return shown
@@ -218,45 +201,22 @@ class EventStore:
 
     def count(self) -> int:
         """How many events are stored."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(schema.events)).scalar_one())
 
-    @contextmanager
-    def viewing(self) -> Iterator[Connection]:
+    def viewing(self) -> AbstractContextManager[Connection]:
         """A connection that sees everything as it is now, for as long as it takes, and holds no writer up."""
-        if not self._migrated:
-            self._migrate()
-        try:
-            if self._is_sqlite:
-                with self._reader.connect() as connection:
-                    connection.exec_driver_sql("BEGIN DEFERRED")
-                    try:
-                        yield connection
-                    finally:
-                        connection.exec_driver_sql("ROLLBACK")
-            else:
-                with self._engine.connect() as connection:
-                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
-                    connection.execute(text("SET TRANSACTION READ ONLY"))
-                    connection.execute(text("SET LOCAL statement_timeout = 0"))
-                    yield connection
-        except self._failures as error:
-            raise _failed("read", error) from error
+        return self._database.viewing()
 
-    @contextmanager
-    def rewriting(self) -> Iterator[Connection]:
+    def rewriting(self) -> AbstractContextManager[Connection]:
         """One transaction of the one writer, for as long as it takes: everyone else's events wait meanwhile."""
-        if not self._migrated:
-            self._migrate()
-        with self._written(patient=True) as connection:
-            yield connection
-        self._forget_log()
+        return self._database.rewriting()
 
     def _events(self, condition: Any, limit: int | None = None) -> list[Event]:
         table = schema.events
         columns = [table.c[name] for name in Event.__dataclass_fields__]
         query = select(*columns).where(condition).order_by(table.c.sequence).limit(limit)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
 
     def _added_at(self, connection: Connection, item_id: str) -> float:
@@ -278,63 +238,6 @@ class EventStore:
         newest = [select(func.coalesce(func.max(table.c.sequence), 0)).scalar_subquery() for table in tables]
         return tuple(connection.execute(select(*newest)).one())
 
-    def _forget_log(self) -> None:
-        """Move the write-ahead log into the database file and empty it: erased rows must not linger there."""
-        if self._is_sqlite:
-            with self._reading() as connection:
-                connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-
-    def _migrate(self) -> None:
-        with self._written(patient=True) as connection:
-            schema.migrate(connection)
-        self._file.remember()
-        self._migrated = True
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """One transaction of the one writer."""
-        if not self._migrated:
-            self._migrate()
-        with self._written() as connection:
-            yield connection
-
-    @contextmanager
-    def _written(self, *, patient: bool = False) -> Iterator[Connection]:
-        try:
-            if self._migrated:
-                self._file.require()  # before a connection to a file that is gone would make an empty one
-            with self._engine.begin() as connection:
-                if patient and not self._is_sqlite:
-                    connection.execute(text("SET LOCAL statement_timeout = 0"))
-                if not self._is_sqlite:
-                    connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
-                yield connection
-                if self._migrated:
-                    self._file.require()  # what is committed can be found again
-        except self._failures as error:
-            raise _failed("written", error) from error
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        if not self._migrated:
-            self._migrate()
-        try:
-            self._file.require()
-            with self._reader.connect() as connection:
-                yield connection
-        except self._failures as error:
-            raise _failed("read", error) from error
-
-    @contextmanager
-    def _asking(self, ask: Lookout | None = None) -> Iterator[Lookout]:
-        if not self._migrated:
-            self._migrate()
-        try:
-            self._file.require()
-            yield ask or self._lookout
-        except self._failures as error:
-            raise _failed("read", error) from error
-
 
 def _row(event: Event, received_at: float) -> dict[str, Any]:
     values = {name: getattr(event, name) for name in Event.__dataclass_fields__ if name != "sequence"}
@@ -355,10 +258,3 @@ def _item(row: RowMapping) -> ItemState:
 
 def _after(column: Column[int], since: int, until: int) -> ColumnElement[bool]:
     return (column > since) & (column <= until)
-
-
-def _failed(what: str, error: Exception) -> EventStoreError:
-    cause = " ".join(str(getattr(error, "orig", None) or error).split())
-    return EventStoreError(
-        f"the event store cannot be {what}: {cause}; check the disk, the URL and the permissions"
-    )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cml.durable import naming
 from cml.errors import LockedError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -58,7 +59,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, value: dict[str, Any]) -> None:
     os.truncate(path, 0)
-    path.write_text(json.dumps(value), encoding="utf-8")  # in place: the lock is on this very file
+    with naming(path):
+        path.write_text(json.dumps(value), encoding="utf-8")  # in place: the lock is on this very file
 
 
 def _who(said: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Runs `cml ARGUMENTS` to its end, whatever the outcome."""
     command = [sys.executable, "-m", program, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
 
 
 def text(*arguments: object, cwd: Path | None = None) -> str:

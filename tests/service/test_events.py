@@ -215,7 +215,7 @@ def test_a_store_that_fails_refuses_events_and_leaves_the_lists_answering(serve,
     client = serve()
     before = ids(recommended(client, "ann"))
     broken = EventStore(events_url)
-    with broken._writing() as connection:
+    with broken.rewriting() as connection:
         connection.execute(text("DROP TABLE events"))
     broken.close()
     answer = send(client, like("ann", "i7"))

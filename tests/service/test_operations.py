@@ -12,6 +12,7 @@ from cml.experiments import CANDIDATE, CONTROL
 from cml.registry import Registry
 from service.app import create_app
 from service.experiments import variant_of
+from service.metrics import SHARED_DIRECTORY, Metrics
 from service.settings import Settings
 from tests.service.conftest import ids, refused
 from tests.service.worlds import content, publish
@@ -300,3 +301,13 @@ def test_every_route_and_metric_and_problem_is_documented(document, client):
     codes = set(re.findall(r'Problem\(\s*\d{3},\s*"([a-z-]+)"', sources))
     assert len(codes) > 10
     assert not [code for code in codes if f"`{code}`" not in api]
+
+
+def test_the_files_of_shared_metrics_have_their_blocks_before_anything_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv(SHARED_DIRECTORY, str(tmp_path))
+    Metrics()
+    files = sorted(tmp_path.iterdir())
+    assert [file.name.rpartition("_")[0] for file in files] == ["counter", "gauge_livemax", "histogram"]
+    for file in files:
+        assert file.stat().st_size == 1 << 20
+        assert file.stat().st_blocks * 512 >= 1 << 20  # a hole would kill who counts into it on a full disk

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+
 import pytest
 from click.testing import CliRunner
 
@@ -10,6 +13,7 @@ from service.auth import Keyring, read_keys
 from service.errors import Problem
 from service.keys import command as keys
 from service.limits import RateLimit
+from service.logs import AccessLog
 from service.paths import decode, read_id
 from service.settings import Settings
 from tests.service.conftest import refused
@@ -281,3 +285,18 @@ def test_the_log_names_the_key_and_the_route_but_no_secret_path_or_user(serve, k
     assert '"key":"web"' in logged
     for hidden in (key, key.partition(".")[2], "ann", "explain"):
         assert hidden not in logged
+
+
+def test_a_log_that_cannot_be_written_is_no_error_of_the_answer(monkeypatch):
+    class Full:
+        def write(self, _text: str) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def many_requests() -> None:
+        log = AccessLog(True)
+        for _ in range(1000):  # more than are kept before they are written at once
+            log.add("r", "GET", "/livez", 200, 0.001, "anyone")
+        log.flush()
+
+    monkeypatch.setattr("sys.stderr", Full())
+    asyncio.run(many_requests())

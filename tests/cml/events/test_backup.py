@@ -151,7 +151,7 @@ def test_a_backup_that_fails_leaves_the_one_before(tmp_path):
     store = EventStore(f"sqlite:///{tmp_path / 'events.db'}")
     fill(store)
     (tmp_path / "b").write_text("the one before")
-    with store._writing() as connection:
+    with store.rewriting() as connection:
         connection.exec_driver_sql("DROP TABLE exposures")
     with pytest.raises(EventStoreError):
         backup(store, tmp_path / "b")

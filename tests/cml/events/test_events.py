@@ -55,7 +55,7 @@ def test_commits_survive_in_another_store_object_at_once(store, url):
 
 
 def setting(store: EventStore, name: str) -> object:
-    with store._reading() as connection:
+    with store.viewing() as connection:
         ask = f"PRAGMA {name}" if connection.dialect.name == "sqlite" else f"SHOW {name}"
         return connection.exec_driver_sql(ask).scalar_one()
 

@@ -15,7 +15,8 @@ from sqlalchemy import create_engine, text
 from cml.errors import EventStoreError
 from cml.events import lookout
 from cml.events.database import open_engine
-from cml.events.store import _WRITER_LOCK, EventStore
+from cml.events.store import EventStore
+from cml.events.transactions import WRITER_LOCK
 from cml.events.values import Event, Marks
 
 pytestmark = pytest.mark.postgres
@@ -96,7 +97,7 @@ def test_a_number_becomes_visible_only_after_all_smaller_ones(store, postgres_ur
     """A transaction that has its numbers and has not committed keeps others from taking theirs."""
     slow = create_engine(postgres_url)
     with slow.begin() as connection, ThreadPoolExecutor() as pool:
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
         connection.execute(
             text(
                 "INSERT INTO events (event_id, user_id, item_id, type, weight, occurred_at, received_at)"
@@ -118,7 +119,7 @@ def test_a_number_becomes_visible_only_after_all_smaller_ones(store, postgres_ur
 def test_a_writer_that_freezes_in_its_transaction_loses_it(store, postgres_url):
     frozen = create_engine(f"{postgres_url}&options=-c%20idle_in_transaction_session_timeout=300")
     connection = frozen.connect()
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})"))
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
     began = time.monotonic()
     assert store.append([event("a")]) == {"a"}  # waits until the server has ended the frozen one's session
     assert 0.2 < time.monotonic() - began < 8
@@ -147,7 +148,7 @@ def test_a_write_that_cannot_get_its_turn_ends_in_an_error(store, postgres_url):
     impatient = EventStore(f"{postgres_url}&options=-c%20statement_timeout=200")
     holder = create_engine(postgres_url)
     with holder.begin() as connection:
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
         with pytest.raises(EventStoreError, match="statement timeout"):
             impatient.append([event("a")])
     assert impatient.append([event("a")]) == {"a"}
@@ -168,7 +169,7 @@ def test_commits_reach_the_disk_though_the_database_says_otherwise(postgres_serv
     postgres_server.execute(f"ALTER DATABASE {database} SET synchronous_commit = off")
     postgres_server.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'")
     store = EventStore(postgres_url)
-    with store._writing() as connection:
+    with store.rewriting() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
         assert connection.exec_driver_sql("SHOW transaction_isolation").scalar_one() == "read committed"
     store.close()
