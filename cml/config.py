@@ -115,7 +115,7 @@ class TrainConfig(Section):
 
     loss: Literal["smooth-warp", "warp", "contrastive", "triplet", "improved-triplet", "lmnn"] = "smooth-warp"
     temperature: PositiveFloat | None = (
-        None  # of smooth WARP [CML-6], in squared distance; None: by the data's density
+        None  # of smooth WARP [CML-6], in squared distance; None: by what the start says [START-1]
     )
     margin: PositiveFloat = 0.5  # of the other losses; squared distance, plain for contrastive
     rank: Literal["exact", "parallel", "sequential"] = "parallel"  # estimator of the rank weight [CML-2]

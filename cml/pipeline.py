@@ -29,8 +29,7 @@ from cml.training.checkpoint import Checkpoint
 from cml.training.features import ItemFeatures, ReadCatalogue, records
 from cml.training.history import Epoch, as_csv
 from cml.training.profiling import OFF, WRITING, Profile
-from cml.training.rules import resolved
-from cml.training.search_space import changed, given
+from cml.training.search_space import given
 from cml.training.space import Space
 from cml.training.trainer import Fit, Validate, fit
 from cml.training.tuning import Budget, Trial, Tuner, trials_as_csv
@@ -90,7 +89,6 @@ def train(
     held = given(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    config = resolved(config, train_data.n_users, train_data.n_items, int(train_data.liked.sum()))
     run.mkdir(parents=True, exist_ok=True)
     others = target(train_data.items) if target else None
     features = features_of(train_data, config, catalogue, others)
@@ -112,7 +110,7 @@ def train(
             features,
             user_features,
         )
-        config, chosen = tuner.search(config, held)
+        _, chosen = tuner.search(config, held)
     else:
         chosen = fit(
             train_data,
@@ -126,7 +124,7 @@ def train(
             features=features,
             user_features=user_features,
         )
-    config = changed(config, "model.regularization", chosen.regularization)
+    config = chosen.config
     final, learned_from = chosen, train_data
     if refit_on is not None:
         others = target(refit_on.items) if target else None

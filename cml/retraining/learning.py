@@ -18,20 +18,21 @@ from cml.features.given import NOTHING_TOLD, Told
 from cml.pipeline import validation
 from cml.retraining.alignment import Displacement, aligned
 from cml.retraining.parts import Parts
-from cml.retraining.warm import carry_over
+from cml.retraining.warm import as_soft, carry_over
 from cml.retraining.workspace import Workspace
 from cml.training.checkpoint import Checkpoint
 from cml.training.features import ItemFeatures, ReadCatalogue
 from cml.training.history import Epoch
 from cml.training.plan import Plan
 from cml.training.rules import resolved
-from cml.training.search_space import changed
+from cml.training.search_space import changed, value_of
 from cml.training.space import Space
 from cml.training.trainer import Fit, Progress, Validate, fit
 
 WARM_PATIENCE = 3  # validations without improvement; a warm start is near the place where it ends
 BLIND_EPOCHS = 3  # of a warm start where too few pairs could choose the epoch
 LEAST_TO_CHOOSE = 20  # users
+DECIDED = ("model.regularization", "train.temperature")  # by the start, once a round
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Learner:
     users: ReadCatalogue | None = None  # and those of users
 
     def choose(self, parts: Parts) -> dict[str, Any]:
-        """How many epochs are best on the pairs to choose on, and how strong the cold start is regularised."""
+        """How many epochs are best on the pairs to choose on, and what the cold start decided (`DECIDED`)."""
         return self.work.once("chosen", lambda: self._choose(parts))
 
     def learn(self, name: str, data: Dataset, chosen: dict[str, Any]) -> Space:
@@ -60,12 +61,11 @@ class Learner:
 
     def settings(self, data: Dataset, chosen: dict[str, Any]) -> RunConfig:
         """The settings with all that was left to the data or to the choice decided."""
-        config = self._resolved(data)
-        return (
-            changed(config, "model.regularization", chosen["regularization"])
-            if chosen["regularization"]
-            else config
-        )
+        config = self._config()
+        for setting in DECIDED:
+            if chosen.get(setting) is not None:
+                config = changed(config, setting, chosen[setting])
+        return resolved(config, data.n_users, data.n_items, int(data.liked.sum()))
 
     def turned(self, space: Space, data: Dataset, before: Artifact | None) -> tuple[Space, Displacement]:
         """The space turned onto the version before, which a cold start forgot as well."""
@@ -76,16 +76,16 @@ class Learner:
 
     def _choose(self, parts: Parts) -> dict[str, Any]:
         data = parts.learn.compact()
-        config = self._resolved(data)
+        config = self._config()
         validate = self._validation(data, parts.choose, config)
         if validate is None and self.current is not None:
-            return {"epochs": BLIND_EPOCHS, "regularization": None, "metrics": {}, "history": []}
+            return {"epochs": BLIND_EPOCHS, "metrics": {}, "history": []}
         if self.current is not None:
             config = changed(config, "train.patience", min(WARM_PATIENCE, config.train.patience))
         found = self._fit("choosing", data, config, validate=validate)
         return {
             "epochs": found.best_epoch,
-            "regularization": found.regularization,
+            **{setting: value_of(found.config, setting) for setting in DECIDED},
             "metrics": found.metrics,
             "history": [epoch.row() for epoch in found.history],
         }
@@ -133,8 +133,8 @@ class Learner:
             raise StoppedError("stopped while training; run the same command to go on")
         return found
 
-    def _resolved(self, data: Dataset) -> RunConfig:
-        return resolved(self.config, data.n_users, data.n_items, int(data.liked.sum()))
+    def _config(self) -> RunConfig:
+        return as_soft(self.current, self.config) if self.current is not None else self.config
 
 
 def warm_start(current: Artifact, data: Dataset, config: RunConfig, described: ItemFeatures | None) -> Space:

@@ -20,6 +20,7 @@ from cml.data.dataset import Dataset
 from cml.evaluation.held_out import rows_over
 from cml.fold_in import FoldIn
 from cml.training.rules import resolved
+from cml.training.search_space import changed
 from cml.training.space import Space, project_to_ball
 from cml.vocabulary import UNKNOWN_ROW
 
@@ -42,6 +43,7 @@ def carry_over(current: Content, data: Dataset, config: RunConfig) -> Carried:
     A change of dimension keeps distances as they are (upwards, but for a little noise) or as well as a rotation
     and a projection can (downwards); a change of radius scales.
     """
+    config = as_soft(current, config)
     users, items = _resized(current, config)
     old_users, old_items = rows_over(current.users, data.users), rows_over(current.items, data.items)
     known_users, known_items = old_users != UNKNOWN_ROW, old_items != UNKNOWN_ROW
@@ -49,6 +51,16 @@ def carry_over(current: Content, data: Dataset, config: RunConfig) -> Carried:
     if known_items.any():
         _place(space, data, config, known_users, known_items)
     return Carried(space, *(torch.from_numpy(np.flatnonzero(mask)) for mask in (known_items, known_users)))
+
+
+def as_soft(current: Content, config: RunConfig) -> RunConfig:
+    """The configuration with the version's temperature, in units of the ball, unless it names one."""
+    known = current.config.get("train", {}).get("temperature")
+    if config.train.temperature is not None or known is None:
+        return config
+    radius, old_radius = config.model.radius, current.config.get("model", {}).get("radius", 1.0)
+    scale = (radius / old_radius) ** 2 if radius and old_radius else 1.0
+    return changed(config, "train.temperature", known * scale)
 
 
 def _picked(table: Tensor, rows: NDArray[np.int64]) -> Tensor:

@@ -30,6 +30,7 @@ from cml.training.sampling import (
     batches_of_users,
     popularity_probability,
 )
+from cml.training.search_space import changed
 from cml.training.space import Space
 from cml.training.start import Judge, Start, starting_space
 
@@ -39,7 +40,7 @@ class Plan:
     """The parts of a run. `rng` and the space are what steps change; the rest stays as made."""
 
     space: Space
-    regularization: float | None  # of the start
+    config: RunConfig  # with everything decided that was left to the data
     engine: Engine
     negatives: SharedPool | PerPair
     rng: np.random.Generator
@@ -73,7 +74,6 @@ class Plan:
         positives = train.positives()
         if not positives.nnz:
             raise TrainingError("no liked pair to learn from; check data.like_threshold and the file")
-        settings = resolved(config, *positives.shape, positives.nnz).train
         begin = (
             Start(start.copy())
             if start
@@ -87,6 +87,8 @@ class Plan:
             _lean(begin.space.items, features, likes, begin.space.radius)
         if user_features and not start:
             _lean(begin.space.users, user_features, users_likes, begin.space.radius)
+        config = resolved(_informed(config, begin), *positives.shape, positives.nnz)
+        settings = config.train
         space = _placed(begin.space, config.device)
         prior = FeaturePrior.of(features, space.items, space.radius, positives.nnz) if features else None
         user_prior = (
@@ -103,7 +105,7 @@ class Plan:
         )
         return cls(
             space=space,
-            regularization=begin.regularization,
+            config=config,
             engine=Engine(
                 space,
                 make_objective(settings),
@@ -139,6 +141,15 @@ class Plan:
         """Weight of each positive: of the interaction, times its user's."""
         weights = batch.weights * self.user_weights[batch.users[batch.owner]]
         return torch.from_numpy(weights).to(self.space.users.device)
+
+
+def _informed(config: RunConfig, begin: Start) -> RunConfig:
+    """The configuration with what the start is and says; what was given stays."""
+    if begin.regularization is not None:  # once chosen, it is a setting like any other
+        config = changed(config, "model.regularization", begin.regularization)
+    if config.train.temperature is None and begin.temperature is not None:
+        config = changed(config, "train.temperature", begin.temperature)
+    return config
 
 
 def _lean(vectors: Tensor, features: ItemFeatures, likes: NDArray[np.integer], radius: float | None) -> None:

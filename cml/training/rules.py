@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cml.config import RunConfig
 
-LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.1, 0.6
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.1, 0.6  # in squared radii
 MOST_VISITS = 4
 EPOCH_DISTANCES = 400_000_000  # from users to the pool
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from cml.config import ModelConfig
 from cml.training.als import factorise, lift
 from cml.training.space import Space
+from cml.training.temperature import temperature_of
 
 CATALOGUE_WEIGHT = 100.0  # all items together, seen from a user, in units of one observed pair
 REGULARIZATIONS = (0.008, 0.02, 0.05)  # tried where validation data can choose
@@ -23,10 +24,11 @@ Judge = Callable[[Space], float]
 
 @dataclass(frozen=True)
 class Start:
-    """Where training begins, and how strongly that was regularised; None for random points."""
+    """Where training begins, and what is known of it; random points leave both open."""
 
     space: Space
     regularization: float | None = None
+    temperature: float | None = None  # that suits the data; measured at the usual regularisation only
 
 
 def starting_space(
@@ -45,11 +47,16 @@ def starting_space(
     strengths = REGULARIZATIONS if judge else (REGULARIZATION,)
     if config.regularization is not None:
         strengths = (config.regularization,)
-    starts = (  # one after the other: only the best so far is held
-        Start(_closed_form(positives, config.dim, config.radius, strength, seed), strength)
-        for strength in strengths
-    )
-    return max(starts, key=lambda start: judge(start.space)) if judge and len(strengths) > 1 else next(starts)
+    best, best_value, temperature = None, -np.inf, None
+    for strength in strengths:  # one after the other: only the best so far is held
+        space = _closed_form(positives, config.dim, config.radius, strength, seed)
+        if strength == REGULARIZATION:
+            temperature = temperature_of(space, positives)
+        value = judge(space) if judge and len(strengths) > 1 else 0.0
+        if best is None or value > best_value:
+            best, best_value = Start(space, strength), value
+    assert best is not None
+    return replace(best, temperature=temperature)
 
 
 def _closed_form(positives: csr_array, dim: int, radius: float, regularization: float, seed: int) -> Space:

@@ -58,7 +58,7 @@ class Fit:
     history: list[Epoch]
     best_epoch: int
     stopped: str  # "done", "early" or "interrupted"
-    regularization: float | None = None  # of the closed-form start, as chosen; None for any other start
+    config: RunConfig  # as given, with everything decided that was left to the data
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -112,7 +112,7 @@ def fit(
         raise NothingLearnedError(
             "training was interrupted before its first epoch ended; there is no model to keep"
         )
-    return Fit(progress.best.to("cpu"), progress.history, progress.best_epoch, stopped, plan.regularization)
+    return Fit(progress.best.to("cpu"), progress.history, progress.best_epoch, stopped, plan.config)
 
 
 def _one_epoch(

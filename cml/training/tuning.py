@@ -21,7 +21,7 @@ from cml.errors import NothingLearnedError, TrainingError
 from cml.training.features import ItemFeatures
 from cml.training.history import Epoch
 from cml.training.profiling import OFF, Profile
-from cml.training.search_space import MOVES, Move, changed, values_of
+from cml.training.search_space import MOVES, Move, values_of
 from cml.training.trainer import Fit, Progress, Validate, fit
 
 GAIN = 1.002  # a trial must be better by this factor: smaller differences are chance
@@ -134,7 +134,7 @@ class Tuner:
                 raise
             trial = Trial(config, move, len(self.trials) + 1, [], 0, "failed", self._since(started), False)
         else:
-            trial = self._judged(found, config, move, self._since(started))
+            trial = self._judged(found, move, self._since(started))
         self.trials.append(trial)
         self.tell(trial)
         return trial
@@ -154,13 +154,13 @@ class Tuner:
             user_features=self.user_features,
         )
 
-    def _judged(self, found: Fit, config: RunConfig, move: str, seconds: float) -> Trial:
-        if found.regularization is not None:  # once chosen, it is a setting like any other
-            config = changed(config, "model.regularization", found.regularization)
-        value = found.metrics[config.train.metric]
+    def _judged(self, found: Fit, move: str, seconds: float) -> Trial:
+        value = found.metrics[found.config.train.metric]
         accepted = not self.trials or value > GAIN * self._best.value
         number = len(self.trials) + 1
-        trial = Trial(config, move, number, found.history, found.best_epoch, found.stopped, seconds, accepted)
+        trial = Trial(
+            found.config, move, number, found.history, found.best_epoch, found.stopped, seconds, accepted
+        )
         if accepted:
             self._best, self._fit = trial, found
         return trial

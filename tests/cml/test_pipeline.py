@@ -34,7 +34,7 @@ def test_a_run_directory_holds_the_model_and_its_history(tmp_path, world):
     assert model.metrics == run.fit.metrics
     assert model.data["fingerprint"] == data.fingerprint()
     assert model.config["train"]["temperature"] == pytest.approx(run.config.train.temperature)
-    assert model.config["model"]["regularization"] == run.fit.regularization
+    assert model.config["model"]["regularization"] == run.fit.config.model.regularization
     with (tmp_path / "run" / HISTORY).open() as file:
         assert len(list(csv.DictReader(file))) == len(run.fit.history)
     assert not (tmp_path / "run" / CHECKPOINT).exists()
