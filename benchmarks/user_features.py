@@ -8,12 +8,16 @@ few likes alone, and by both; all items but those likes are ranked for the stran
 place of somebody of whom nothing is known stand beside them. The strangers who are judged come from one half of the
 users, those of `--choose`, for choosing settings, from the other. in-matrix: the parts of `--parts`, by default of
 DIR, with user features and without, by the likes that users had in training; sparse: the same with a fifth of each
-user's training pairs. Results go to benchmarks/results/user-features-NAME.json.
+user's training pairs. With `--shuffled` the table's rows belong to other users: what remains is the pull towards where
+users are. Results go to benchmarks/results/user-features-NAME.json, with `--shuffled` to
+user-features-shuffled-NAME.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import gzip
 import json
 import sys
 import tempfile
@@ -33,7 +37,7 @@ from cml.artifact import load
 from cml.config import DataConfig
 from cml.data.dataset import Dataset
 from cml.data.reading import read_interactions
-from cml.data.users import read_users
+from cml.data.users import ID_COLUMN, read_users
 from cml.evaluation.baselines import popularity_lists
 from cml.evaluation.evaluate import Evaluation, HeldOut, compare, score
 from cml.evaluation.ranking import top_unseen
@@ -53,11 +57,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     record: dict[str, Any] = {"features": given.features, "settings": given.set}
     origin = birthplace("benchmarks.user_features", words, [given.data, given.parts or given.data])
     kinds = {"strangers": strangers(given), "in-matrix": warm(given, 1.0), "sparse": warm(given, SHARE)}
-    for kind in given.only:
-        for row in kinds[kind]:
-            record.setdefault(kind, []).append(row)
-            print(kind, json.dumps(row), flush=True)
-            write_record("user-features", given.data.name, origin | record, given.results)
+    name = "user-features-shuffled" if given.shuffled else "user-features"
+    with tempfile.TemporaryDirectory() as work:
+        given.users = given.data / "users.csv.gz"
+        if given.shuffled:
+            given.users = shuffled(given.users, Path(work) / "users.csv.gz")
+        for kind in given.only:
+            for row in kinds[kind]:
+                record.setdefault(kind, []).append(row)
+                print(kind, json.dumps(row), flush=True)
+                write_record(name, given.data.name, origin | record, given.results)
+
+
+def shuffled(table: Path, out: Path) -> Path:
+    """The table with its ids dealt out anew, written to `out`."""
+    with gzip.open(table, "rt", encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    at = header.index(ID_COLUMN)
+    ids = [row[at] for row in rows]
+    for row, other in zip(rows, np.random.default_rng(0).permutation(len(rows)), strict=True):
+        row[at] = ids[other]
+    with gzip.open(out, "wt", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return out
 
 
 def strangers(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -99,7 +121,7 @@ class Strangers:
         """Every way to place them, for each number of likes that are known."""
         placer = self.snapshot.artifact.user_placer
         assert placer is not None  # the version was trained with features
-        table = read_users(given.data / "users.csv.gz", self.theirs.users)
+        table = read_users(given.users, self.theirs.users)
         places = placer.place([table.record(row) for row in range(table.n_items)])
         usual = self.snapshot.artifact.config["user_features"]["weight"]
         nowhere = placer.place([{}] * self.theirs.n_users).vectors
@@ -185,7 +207,7 @@ def _with_likes(parts: Parts, least: float, most: float) -> HeldOut:
 
 def _options(given: argparse.Namespace, seed: int, *, features: bool = True) -> list[Any]:
     settings = [word for setting in given.set for word in ("--set", setting)]
-    drawn = ["--users", given.data / "users.csv.gz", "--user-features", given.features] if features else []
+    drawn = ["--users", given.users, "--user-features", given.features] if features else []
     return ["--seed", seed, "--threads", given.threads, *settings, *drawn, "--json"]
 
 
@@ -200,6 +222,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--choose", action="store_true", help="strangers from the half that chooses settings")
     parser.add_argument(
         "--weights", type=float, nargs="+", help="of the features beside likes, by default training's"
+    )
+    parser.add_argument(
+        "--shuffled", action="store_true", help="deal the user table's rows out to other users"
     )
     parser.add_argument("--seeds", type=int, default=3, help="of strangers")
     parser.add_argument("--warm-seeds", type=int, default=3, help="of the other two")
