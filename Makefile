@@ -32,11 +32,15 @@ bench: $(READY)
 docker-test: $(READY)
 	CML_REQUIRE_SERVICES=1 $(BIN)/python -m pytest tests/docker $(TEST_ARGS)
 
-# What the service image installs, with hashes: the base and the driver of PostgreSQL. Run it after a change of constraints.txt; needs `uv`.
+# What the service image installs, with hashes: the base and the driver of PostgreSQL, and if asked for that of S3.
+# Run it after a change of constraints.txt; needs `uv`.
 LOCK := uv pip compile --quiet --generate-hashes --no-annotate --no-header --python-version 3.11
 lock:
 	{ echo "# Made by \`make lock\` from pyproject.toml and constraints.txt. Installed with --require-hashes."; \
 	  $(LOCK) --python-platform linux --constraint constraints.txt --extra postgres pyproject.toml; } > docker/service.lock
+	{ echo "# Made by \`make lock\` from pyproject.toml and constraints.txt. Installed with --require-hashes."; \
+	  $(LOCK) --python-platform linux --constraint constraints.txt --extra postgres --extra s3 pyproject.toml; } \
+	  > docker/service-s3.lock
 	{ echo "# Made by \`make lock\`: what builds our own wheel."; \
 	  echo "setuptools>=77" | $(LOCK) -; } > docker/build.lock
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
 import yaml
 from sqlalchemy import make_url
 
@@ -16,6 +17,7 @@ LOCKED = re.compile(
     r"^([A-Za-z0-9_.-]+)==(\S+?)(?: ;.*)? \\$((?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+)", re.M
 )
 TRAINING_ONLY = {"torch", "pandas", "scipy", "pyarrow", "scikit-learn", "pot", "matplotlib"}
+EXTRAS = {"service.lock": ["postgres"], "service-s3.lock": ["postgres", "s3"]}
 
 
 def read(name: str) -> str:
@@ -27,8 +29,8 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked() -> dict[str, str]:
-    return {plain(name): version for name, version, _hashes in LOCKED.findall(read("docker/service.lock"))}
+def locked(lock: str) -> dict[str, str]:
+    return {plain(name): version for name, version, _hashes in LOCKED.findall(read(f"docker/{lock}"))}
 
 
 def constraints() -> dict[str, str]:
@@ -40,20 +42,29 @@ def project() -> dict:
     return tomllib.loads(read("pyproject.toml"))["project"]
 
 
-def test_every_line_of_the_lock_is_a_version_with_hashes():
-    requirements = [line for line in read("docker/service.lock").splitlines() if "==" in line]
-    assert len(requirements) == len(locked()) > 10
+@pytest.mark.parametrize("lock", EXTRAS)
+def test_every_line_of_the_lock_is_a_version_with_hashes(lock):
+    requirements = [line for line in read(f"docker/{lock}").splitlines() if "==" in line]
+    assert len(requirements) == len(locked(lock)) > 10
 
 
-def test_the_service_image_gets_the_versions_that_everybody_else_gets():
-    assert {name: constraints().get(name) for name in locked()} == locked(), "run `make lock`"
+@pytest.mark.parametrize("lock", EXTRAS)
+def test_the_service_image_gets_the_versions_that_everybody_else_gets(lock):
+    assert {name: constraints().get(name) for name in locked(lock)} == locked(lock), "run `make lock`"
 
 
-def test_the_lock_has_every_dependency_of_what_serves_and_nothing_of_training():
-    wanted = project()["dependencies"] + project()["optional-dependencies"]["postgres"]
+@pytest.mark.parametrize("lock", EXTRAS)
+def test_the_lock_has_every_dependency_of_what_serves_and_nothing_of_training(lock):
+    extras = project()["optional-dependencies"]
+    wanted = project()["dependencies"] + [line for extra in EXTRAS[lock] for line in extras[extra]]
     needed = {plain(re.match(r"[A-Za-z0-9_.-]+", line)[0]) for line in wanted}
-    assert needed <= locked().keys(), "run `make lock`"
-    assert not TRAINING_ONLY & locked().keys()
+    assert needed <= locked(lock).keys(), "run `make lock`"
+    assert not TRAINING_ONLY & locked(lock).keys()
+
+
+def test_without_a_word_the_service_image_has_no_driver_of_an_object_store():
+    assert re.search(r"^ARG LOCK=service\.lock$", read("docker/Dockerfile"), re.M)
+    assert not {"fsspec", "s3fs", "botocore"} & locked("service.lock").keys()
 
 
 def test_the_images_are_labelled_with_the_version_of_the_package():

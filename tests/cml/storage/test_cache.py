@@ -89,7 +89,7 @@ def test_what_a_killed_process_left_half_fetched_counts_and_goes(tmp_path):
     code = f"""
         import os
         from pathlib import Path
-        from cml.storage.cache import Cache, _locked
+        from cml.storage.cache import Cache
         def fill(staging):
             (staging / "half").write_bytes(b"x" * 1000)
             os._exit(9)
@@ -106,7 +106,7 @@ def test_several_processes_that_want_one_copy_fetch_it_once(tmp_path):
     code = f"""
         import sys, time
         from pathlib import Path
-        from cml.storage.cache import Cache, _locked
+        from cml.storage.cache import Cache
         def fill(staging):
             print("fetched")
             for number in range(20):
