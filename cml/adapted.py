@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from scipy.sparse import csr_array
 
 from cml.config import RunConfig
 from cml.errors import DataError
-from cml.evaluation.domains import DomainReport, compared
+from cml.evaluation.domains import Sight, compared
 from cml.features.encoding import SparseRows
 from cml.features.placing import ItemPlacer
 from cml.training.adaptation import AdaptationSettings, Record, adapt
@@ -30,26 +29,25 @@ class Adapted:
     """A placer, and the two catalogues as the source-only extractor and as this placer see them."""
 
     placer: ItemPlacer
-    before: DomainReport
-    after: DomainReport
-    critic_gaps: tuple[float, float]  # before and after, in mean lengths of a source item's vector
+    before: Sight
+    after: Sight
     history: list[Record]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        reports: Mapping[str, DomainReport] = {"before": self.before, "after": self.after}
         return {
-            name: report.as_dict() | {"critic_gap": round(gap, 5)}
-            for (name, report), gap in zip(reports.items(), self.critic_gaps, strict=True)
-        } | {"history": self.history}
+            "before": self.before.as_dict(),
+            "after": self.after.as_dict(),
+            "history": self.history,
+        }
 
     def text(self) -> str:
         """A line each for before and after."""
-        reports = (("source only", self.before), ("adapted", self.after))
         return "\n".join(
-            f"{name:<12} A-distance {r.a_distance:.3f}  critic gap {gap:.3f}  W1 {r.sliced:.4f}  "
+            f"{name:<12} A-distance {r.a_distance:.3f}  critic gap {sight.critic_gap:.3f}  W1 {r.sliced:.4f}  "
             f"spread {r.spread:.2f}  neighbours {r.overlap:.2f}"
-            for (name, r), gap in zip(reports, self.critic_gaps, strict=True)
+            for name, sight in (("source only", self.before), ("adapted", self.after))
+            for r in (sight.report,)
         )
 
 
@@ -90,8 +88,8 @@ def adapted(
             randomness=randomness,
         )
     placer = ItemPlacer(features.encoder, extractor)
-    (before, gap_before), (after, gap_after) = (diagnosed(each, source, target) for each in (alone, placer))
-    return Adapted(placer, before, after, (gap_before, gap_after), history)
+    before, after = (diagnosed(each, source, target) for each in (alone, placer))
+    return Adapted(placer, before, after, history)
 
 
 def chosen(rows: SparseRows, which: np.ndarray) -> SparseRows:
@@ -99,7 +97,7 @@ def chosen(rows: SparseRows, which: np.ndarray) -> SparseRows:
     return as_rows(as_matrix(rows)[which])
 
 
-def diagnosed(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> tuple[DomainReport, float]:
+def diagnosed(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> Sight:
     """The diagnostics of a placer, always with the same chance, and the gap that a fresh critic finds.
 
     source, target: encoded items of the two catalogues, by the placer's own encoder, without empty rows.
@@ -108,4 +106,4 @@ def diagnosed(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> tup
     report = compared(*ends, as_matrix(target), np.random.default_rng(0))
     scale = float(np.linalg.norm(ends[0], axis=1).mean()) / ends[0].shape[1] ** 0.5
     units = [torch.from_numpy(rows / scale) for rows in ends]
-    return report, critic_gap(units[0], units[1], steps=CRITIC_GAP_STEPS) * scale
+    return Sight(*ends, report, critic_gap(units[0], units[1], steps=CRITIC_GAP_STEPS) * scale)

@@ -47,9 +47,10 @@ def command(models: Place, last: int | None, plot: Path | None, as_json: bool) -
         raise DataError(f"{shown(models)}: nothing was retrained here yet; `cml retrain` adds a line a round")
     rows = rows[-last:] if last else rows
     if plot is not None:
-        from cml.retraining.plot import draw
+        from cml.pictures import write_picture
+        from cml.retraining.plot import figure_of
 
-        draw(rows, plot)
+        write_picture(figure_of(rows), plot)
     if as_json:
         print_json({"rounds": rows, "plot": str(plot) if plot else None})
         return

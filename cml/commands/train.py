@@ -12,6 +12,7 @@ import click
 import orjson
 from tqdm import tqdm
 
+from cml.adapted import Adapted
 from cml.catalogue import Catalogue
 from cml.commands.common import RegistryPlace, json_option, print_json
 from cml.commands.duration import Duration
@@ -78,6 +79,11 @@ FILE = click.Path(path_type=Path)
     metavar="TARGET_ITEMS",
     help="Item table of another catalogue, without interactions, that --features shall place as well.",
 )
+@click.option(
+    "--adapt-plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --adapt: draw both catalogues before and after into this file (png, svg or pdf).",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Run directory.")
 @click.option(
     "--models",
@@ -113,6 +119,7 @@ def command(
     user_features: str | None,
     user_matrices: tuple[str, ...],
     target: Path | None,
+    adapt_plot: Path | None,
     out: Path,
     models: Place | None,
     refit: bool,
@@ -143,6 +150,8 @@ def command(
         raise click.UsageError("--auto chooses on validation data: give --valid FILE or --hold-out")
     if auto is not None and resume:
         raise click.UsageError("--auto keeps no checkpoint: leave out --resume")
+    if adapt_plot:
+        _check_picture(adapt_plot, target)
     named = (*_named("features", features, matrices), *_named("user_features", user_features, user_matrices))
     config = load_config(config_file, (*overrides, *named), seed=seed, threads=threads)
     config = config.model_copy(update={"data": reading.applied_to(config.data)})
@@ -169,10 +178,28 @@ def command(
             tell=_tell_trial,
             profile=timer or OFF,
         )
+    if adapt_plot and run.adapted:
+        _draw(run.adapted, adapt_plot)
     version = None
     if registry is not None and run.fit.stopped != "interrupted":
         version = registry.publish(run.directory / ARTIFACT)
     _tell(run, data, timer, registry, version, as_json)
+
+
+def _check_picture(path: Path, target: Path | None) -> None:
+    """Raises before anything is trained for nothing."""
+    if not target:
+        raise click.UsageError("--adapt-plot draws what --adapt does: give a target catalogue")
+    from cml.pictures import kind_of
+
+    kind_of(path)
+
+
+def _draw(adapted: Adapted, path: Path) -> None:
+    from cml.evaluation.domain_picture import figure_of
+    from cml.pictures import write_picture
+
+    write_picture(figure_of(adapted.before, adapted.after), path, dpi=110)
 
 
 def _named(section: str, columns: str | None, matrices: tuple[str, ...]) -> list[str]:

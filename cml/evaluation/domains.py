@@ -35,6 +35,20 @@ class DomainReport:
         return {name: round(value, 5) for name, value in asdict(self).items()}
 
 
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Two catalogues as one placer sees them: (n, dim) source and (m, dim) target, with what that comes to."""
+
+    source: Points
+    target: Points
+    report: DomainReport
+    critic_gap: float  # in the units of the places
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain JSON values, without the places."""
+        return self.report.as_dict() | {"critic_gap": round(self.critic_gap, 5)}
+
+
 def compared(
     source: Points, target: Points, features: Matrix | None, rng: np.random.Generator
 ) -> DomainReport:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,27 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cml.durable import replace_file
-from cml.errors import DataError
-
-FORMATS = ("png", "svg", "pdf")
 PUBLISHED = "published"
 QUALITY = {"candidate": "new model", "other": "version before", "baseline popularity": "popularity"}
 DRIFT = {"cold_users": "cold users", "popularity_shift": "popularity shift", "displacement": "items moved by"}
-
-
-def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write the picture of these rounds. Raises DataError for another kind of file, or where it cannot be written."""
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in FORMATS:
-        raise DataError(f"{path}: pictures are written as {', '.join(FORMATS)}; name the file so")
-    figure = figure_of(rows)
-    content = BytesIO()
-    figure.savefig(content, format=kind, dpi=150)
-    try:
-        replace_file(path, content.getvalue())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def figure_of(rows: Sequence[dict[str, Any]]) -> Figure:

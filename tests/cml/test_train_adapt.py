@@ -50,8 +50,7 @@ def looked_at(model: Artifact) -> dict[str, float]:
         )
         for items, where in catalogues
     )
-    report, gap = diagnosed(model.placer, source, target)
-    return {**report.as_dict(), "critic_gap": round(gap, 5)}
+    return diagnosed(model.placer, source, target).as_dict()
 
 
 @pytest.mark.parametrize("alignment", ["wdgrl", "coral", "none"])
@@ -75,6 +74,18 @@ def test_items_of_another_catalogue_are_placed_among_their_kind(files, tmp_path,
     other = load(tmp_path / "again" / "artifact").placer
     assert other is not None
     np.testing.assert_array_equal(other.extractor.layers[0].weight, model.placer.extractor.layers[0].weight)
+
+
+def test_both_catalogues_are_drawn_before_and_after(files, tmp_path) -> None:
+    given = ("--items", str(files["items"]), "--adapt", str(files["others"]), *ADAPT)
+    drawn = train(files, tmp_path / "run", *given, "--adapt-plot", str(tmp_path / "both.png"))
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    other = train(files, tmp_path / "two", *given, "--adapt-plot", str(tmp_path / "both.jpg"))
+    assert "pictures are written as png, svg, pdf" in str(other.exception)
+    alone = train(files, tmp_path / "two", "--adapt-plot", str(tmp_path / "both.png"))
+    assert alone.exit_code == 2
+    assert not (tmp_path / "two").exists()
 
 
 def test_a_target_without_features_or_without_items_of_its_own_is_refused(files, tmp_path) -> None:
