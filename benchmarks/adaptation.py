@@ -39,7 +39,7 @@ from cml.evaluation.evaluate import score
 from cml.evaluation.held_out import HeldOut
 from cml.evaluation.ranking import top_unseen_by
 from cml.features.encoding import SparseRows
-from cml.training.features import ItemFeatures, as_matrix, records
+from cml.training.features import EncodedFeatures, as_matrix, records
 from cml.training.rules import resolved
 from cml.training.space import Space
 from cml.training.trainer import fit
@@ -67,7 +67,7 @@ class World:
 
     space: Space
     liked: csr_array
-    features: ItemFeatures
+    features: EncodedFeatures
     target: SparseRows
     held_out: HeldOut  # over the source's items followed by the target's
     config: RunConfig
@@ -78,7 +78,7 @@ class World:
         parts = split_items(data, target)
         train = parts.train.compact()
         there = some(catalogue, np.flatnonzero(target))
-        features = ItemFeatures.of(
+        features = EncodedFeatures.of(
             some(catalogue, data.items.rows(train.items)), config.features, beside=there
         )
         settings = resolved(config, train.n_users, train.n_items, int(train.liked.sum()))
@@ -100,7 +100,7 @@ class World:
         changes = {"alignment": alignment, "taste": taste if profiles else 0.0}
         features = self.config.features.model_copy(update=changes)
         found = adapted(
-            ItemFeatures(self.features.encoder, self.features.rows, features),
+            EncodedFeatures(self.features.encoder, self.features.rows, features),
             self.space,
             self.liked,
             self.target,
@@ -194,7 +194,7 @@ def shifted(catalogue: Catalogue) -> tuple[NDArray[np.bool_], str]:
         column = catalogue.columns["genres"]
         own = [GENRES & set(column.value(row) or ()) for row in range(catalogue.n_items)]
         return np.array([bool(genres) for genres in own]), f"films of {', '.join(sorted(GENRES))}"
-    features = ItemFeatures.of(catalogue, load_config(overrides=("features.columns=tags",)).features)
+    features = EncodedFeatures.of(catalogue, load_config(overrides=("features.columns=tags",)).features)
     rows, tagged = as_matrix(features.rows), np.flatnonzero(~features.rows.empty)
     left, sizes, _ = svds(rows[tagged].astype(np.float64), k=50, rng=np.random.default_rng(0))
     points = left * sizes
@@ -217,7 +217,7 @@ def chosen_taste(
     """
     source = split_items(data, target).train.compact()
     rows = data.items.rows(source.items)
-    features = ItemFeatures.of(catalogue, config.features)
+    features = EncodedFeatures.of(catalogue, config.features)
     matrix = as_matrix(features.rows)
     likeness = np.asarray(matrix[rows] @ np.asarray(matrix[target].mean(axis=0)).ravel()).ravel()
     pretended = np.zeros(len(rows), bool)

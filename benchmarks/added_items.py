@@ -29,7 +29,7 @@ from cml.events.store import EventStore
 from cml.events.values import ItemState
 from cml.features.encoding import FeatureEncoder
 from cml.features.extractor import Extractor, Layer
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.features.schema import Feature, FeatureSchema
 from cml.recommend import popular, recommend
 from cml.snapshot import Snapshot
@@ -97,12 +97,12 @@ def _state(number: int) -> ItemState:
     return ItemState(f"new-{number}", metadata=said)
 
 
-def _placer(seed: int) -> ItemPlacer:
+def _placer(seed: int) -> Placer:
     """An extractor with weights of chance: what a place is worth does not matter here."""
     schema = FeatureSchema((Feature("genres", "multi"), Feature("year", "numeric")))
     encoder = FeatureEncoder.fit(schema, [{"genres": [genre], "year": 2000} for genre in _GENRES])
     weight = np.random.default_rng(seed).standard_normal((encoder.n_columns, DIM)).astype(np.float32) / 8
-    return ItemPlacer(encoder, Extractor([Layer(weight, np.zeros(DIM, dtype=np.float32))]))
+    return Placer(encoder, Extractor([Layer(weight, np.zeros(DIM, dtype=np.float32))]))
 
 
 def _parser() -> argparse.ArgumentParser:

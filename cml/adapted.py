@@ -13,10 +13,10 @@ from cml.config import RunConfig
 from cml.errors import DataError
 from cml.evaluation.domains import Sight, compared
 from cml.features.encoding import SparseRows
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.training.adaptation import AdaptationSettings, Record, adapt
 from cml.training.alignments import alignment_of, critic_gap
-from cml.training.features import ItemFeatures, as_matrix, as_rows
+from cml.training.features import EncodedFeatures, as_matrix, as_rows
 from cml.training.space import Space
 from cml.training.taste import leaning, taste_places
 
@@ -28,7 +28,7 @@ LEAST = 4  # items on a side for the diagnostics, whose classifier learns on hal
 class Adapted:
     """A placer, and the two catalogues as the source-only extractor and as this placer see them."""
 
-    placer: ItemPlacer
+    placer: Placer
     before: Sight
     after: Sight
     history: list[Record]
@@ -52,7 +52,7 @@ class Adapted:
 
 
 def adapted(
-    features: ItemFeatures, space: Space, liked: csr_array, target: SparseRows, config: RunConfig
+    features: EncodedFeatures, space: Space, liked: csr_array, target: SparseRows, config: RunConfig
 ) -> Adapted:
     """Adapt the extractor of a trained space to the encoded items of another catalogue.
 
@@ -87,7 +87,7 @@ def adapted(
             ),
             randomness=randomness,
         )
-    placer = ItemPlacer(features.encoder, extractor)
+    placer = Placer(features.encoder, extractor)
     before, after = (diagnosed(each, source, target) for each in (alone, placer))
     return Adapted(placer, before, after, history)
 
@@ -97,7 +97,7 @@ def chosen(rows: SparseRows, which: np.ndarray) -> SparseRows:
     return as_rows(as_matrix(rows)[which])
 
 
-def diagnosed(placer: ItemPlacer, source: SparseRows, target: SparseRows) -> Sight:
+def diagnosed(placer: Placer, source: SparseRows, target: SparseRows) -> Sight:
     """The diagnostics of a placer, always with the same chance, and the gap that a fresh critic finds.
 
     source, target: encoded items of the two catalogues, by the placer's own encoder, without empty rows.

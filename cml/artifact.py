@@ -21,7 +21,7 @@ from cml.content import Content
 from cml.durable import move_into_place, staged_directory, write_file
 from cml.errors import ArtifactError
 from cml.features.given import NO_ROWS, GivenRows
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.index import IndexKind, ItemIndex
 from cml.lists import LIST_LENGTH, nearest_unseen
 from cml.manifest import (
@@ -138,9 +138,9 @@ def verify(directory: Path) -> Manifest:
     return manifest
 
 
-def _placer(path: Path, manifest: Manifest) -> ItemPlacer | None:
+def _placer(path: Path, manifest: Manifest) -> Placer | None:
     """What the file holds; None where the version has no such file."""
-    return ItemPlacer.from_arrays(read_arrays(path)) if path.name in manifest.files else None
+    return Placer.from_arrays(read_arrays(path)) if path.name in manifest.files else None
 
 
 def _fill(

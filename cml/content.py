@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cml.catalogue import Catalogue
 from cml.errors import ArtifactError
 from cml.features.given import NO_ROWS, GivenRows
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.vocabulary import Vocabulary
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -51,11 +51,9 @@ class Content:
     first_seen: NDArray[np.float64] | None = (
         None  # (n_items,) seconds since 1970 of the first interaction, NaN unknown
     )
-    placer: ItemPlacer | None = (
-        None  # of items that have no interactions; None: the version knows no features
-    )
+    placer: Placer | None = None  # of items that have no interactions; None: the version knows no features
     given: GivenRows = NO_ROWS  # rows of feature matrices that came with added items
-    user_placer: ItemPlacer | None = None  # the same for users
+    user_placer: Placer | None = None  # the same for users
 
     def __post_init__(self) -> None:
         n_users, n_items = len(self.users), len(self.items)
@@ -109,8 +107,8 @@ class Content:
         metrics: dict[str, Any] | None = None,
         data: dict[str, Any] | None = None,
         catalogue: Catalogue | None = None,
-        placer: ItemPlacer | None = None,
-        user_placer: ItemPlacer | None = None,
+        placer: Placer | None = None,
+        user_placer: Placer | None = None,
     ) -> Content:
         """The content for distinct (user, item) pairs as a data set holds them, in any order.
 

@@ -10,7 +10,7 @@ from cml.data.dataset import Dataset
 from cml.data.matrices import read_matrices
 from cml.errors import ConfigError
 from cml.features.given import NOTHING_TOLD, Told
-from cml.training.features import ItemFeatures, ReadCatalogue
+from cml.training.features import EncodedFeatures, ReadCatalogue
 
 
 def features_of(
@@ -19,7 +19,7 @@ def features_of(
     catalogue: ReadCatalogue | None,
     others: Catalogue | None = None,
     told: Told = NOTHING_TOLD,
-) -> ItemFeatures | None:
+) -> EncodedFeatures | None:
     """The features of a data set's items; None where the configuration names none. Raises ConfigError, DataError.
 
     others: a target catalogue, whose terms are learned as well. told: what no table and no file says of the items.
@@ -39,10 +39,10 @@ def features_of(
         )
     known = catalogue(data.items) if catalogue else Catalogue.empty(len(data.items))
     matrices = read_matrices(settings.matrices, data.items)
-    return ItemFeatures.of(known, settings, matrices, others, partial(told.completed, items=data.items))
+    return EncodedFeatures.of(known, settings, matrices, others, partial(told.completed, items=data.items))
 
 
-def user_features_of(data: Dataset, config: RunConfig, users: ReadCatalogue | None) -> ItemFeatures | None:
+def user_features_of(data: Dataset, config: RunConfig, users: ReadCatalogue | None) -> EncodedFeatures | None:
     """The features of a data set's users; None where the configuration names none.
 
     users: what a user table says, for a vocabulary. Raises ConfigError, DataError.
@@ -58,4 +58,4 @@ def user_features_of(data: Dataset, config: RunConfig, users: ReadCatalogue | No
         )
     known = users(data.users) if users else Catalogue.empty(data.n_users)
     matrices = read_matrices(settings.matrices, data.users, "user")
-    return ItemFeatures.of(known, settings, matrices, what="user")
+    return EncodedFeatures.of(known, settings, matrices, what="user")

@@ -17,7 +17,7 @@ from cml.content import Content
 from cml.errors import ArtifactError
 from cml.features.given import GivenRows
 from cml.features.matrix import MatrixRow, with_matrices
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.features.values import fitting
 from cml.item_changes import catalogue_of, changed_catalogue, joined, kinds_of
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
@@ -137,14 +137,14 @@ def _content(artifact: Artifact) -> Content:
 
 
 def _places(
-    placer: ItemPlacer, records: Sequence[Mapping[str, Any]]
+    placer: Placer, records: Sequence[Mapping[str, Any]]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     placement = placer.place([fitting(placer.encoder, record) for record in records])
     return placement.vectors, placement.known
 
 
 def _updated(
-    content: Content, said: Mapping[int, Mapping[str, Any]], kinds: Mapping[str, str], placer: ItemPlacer
+    content: Content, said: Mapping[int, Mapping[str, Any]], kinds: Mapping[str, str], placer: Placer
 ) -> Content:
     """The content with other metadata of some rows; rows that were placed before move with it."""
     catalogue = changed_catalogue(content.catalogue, said, kinds)

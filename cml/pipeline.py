@@ -24,9 +24,9 @@ from cml.durable import replace_file
 from cml.errors import ConfigError, TrainingError
 from cml.evaluation.evaluate import HeldOut, evaluate
 from cml.evaluation.metrics import METRICS
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.training.checkpoint import Checkpoint
-from cml.training.features import ItemFeatures, ReadCatalogue, records
+from cml.training.features import EncodedFeatures, ReadCatalogue, records
 from cml.training.history import Epoch, as_csv
 from cml.training.profiling import OFF, WRITING, Profile
 from cml.training.search_space import given
@@ -202,7 +202,7 @@ def _adapted(
     data: Dataset,
     space: Space,
     config: RunConfig,
-    features: ItemFeatures | None,
+    features: EncodedFeatures | None,
     others: Catalogue | None,
 ) -> Adapted | None:
     if features is None or others is None:
@@ -216,9 +216,9 @@ def content(
     config: RunConfig,
     metrics: Mapping[str, float],
     catalogue: ReadCatalogue | None = None,
-    features: ItemFeatures | None = None,
-    placer: ItemPlacer | None = None,
-    user_features: ItemFeatures | None = None,
+    features: EncodedFeatures | None = None,
+    placer: Placer | None = None,
+    user_features: EncodedFeatures | None = None,
 ) -> Content:
     """What a version publishes of a trained space and the data that it was trained on.
 
@@ -260,7 +260,7 @@ def _description(data: Dataset) -> dict[str, Any]:
 
 
 def _identity(
-    train_data: Dataset, valid: Dataset | None, config: RunConfig, *described: ItemFeatures | None
+    train_data: Dataset, valid: Dataset | None, config: RunConfig, *described: EncodedFeatures | None
 ) -> str:
     parts = [
         train_data.fingerprint(),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cml.errors import ConfigError, DataError
 from cml.features.matrix import MatrixRow
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.features.schema import MATRIX
 from cml.vocabulary import UNKNOWN_ROW, Vocabulary
 
@@ -35,7 +35,7 @@ def read_matrices(named: Iterable[str], items: Vocabulary, what: str = "item") -
     return matrices
 
 
-def read_matrices_for(placer: ItemPlacer | None, named: Iterable[str], items: Vocabulary) -> dict[str, Rows]:
+def read_matrices_for(placer: Placer | None, named: Iterable[str], items: Vocabulary) -> dict[str, Rows]:
     """The same for what a version places items by. Raises ConfigError for a matrix that it does not know, DataError for
     rows of another width."""
     named, widths = tuple(named), matrices_of(placer)
@@ -55,7 +55,7 @@ def read_matrices_for(placer: ItemPlacer | None, named: Iterable[str], items: Vo
     return found
 
 
-def matrices_of(placer: ItemPlacer | None) -> dict[str, int]:
+def matrices_of(placer: Placer | None) -> dict[str, int]:
     """The matrices among a version's features, with their numbers of columns."""
     fitted = placer.encoder.fitted if placer else ()
     return {each.feature.column: each.width for each in fitted if each.feature.kind == MATRIX}

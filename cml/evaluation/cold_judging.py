@@ -21,7 +21,7 @@ from cml.evaluation.held_out import HeldOut
 from cml.evaluation.judging import liked_pairs, seen_pairs
 from cml.features.encoding import SparseRows
 from cml.features.matrix import with_matrices
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.item_columns import TagColumn
 from cml.training.features import as_matrix, as_rows, records
 from cml.vocabulary import Vocabulary
@@ -80,7 +80,7 @@ def judge_cold_items(
 
 
 def _own_rows(
-    placer: ItemPlacer, config: Mapping[str, Any], catalogue: Catalogue, items: Vocabulary
+    placer: Placer, config: Mapping[str, Any], catalogue: Catalogue, items: Vocabulary
 ) -> SparseRows:
     """The items as the model's own encoder sees them, with the rows of the matrices that it was trained with."""
     named = config.get("features", {}).get("matrices", ())
@@ -88,7 +88,7 @@ def _own_rows(
 
 
 def _nearest(
-    placer: ItemPlacer, own: SparseRows, catalogue: Catalogue, warm: NDArray[np.bool_]
+    placer: Placer, own: SparseRows, catalogue: Catalogue, warm: NDArray[np.bool_]
 ) -> tuple[Nearest | None, tuple[str, ...]]:
     """What to compare a model that places items itself with, and what there is to say about it."""
     if any(isinstance(column, TagColumn) for column in catalogue.columns.values()):

@@ -1,4 +1,4 @@
-"""Where an item without interactions belongs: its features encoded, then mapped into the metric space."""
+"""Where an item or a user without interactions belongs: its features encoded, then mapped into the metric space."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ENCODER, _EXTRACTOR = "encoder", "extractor"
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Places of some items, and which of them rest on at least one feature."""
+    """Places of some items or users, and which of them rest on at least one feature."""
 
     vectors: NDArray[np.float32]  # (n, dim)
     known: NDArray[np.bool_]  # (n,)
 
 
 @dataclass(frozen=True, eq=False)
-class ItemPlacer:
+class Placer:
     """An encoder with the extractor that was fitted behind it. Raises ArtifactError where the two do not fit."""
 
     encoder: FeatureEncoder
@@ -39,7 +39,7 @@ class ItemPlacer:
             )
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> ItemPlacer:
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Placer:
         """The placer behind `arrays()`; memory-mapped arrays stay mapped."""
         return cls(
             FeatureEncoder.from_arrays(_below(_ENCODER, arrays)),
@@ -58,7 +58,7 @@ class ItemPlacer:
         return {feature.column: feature.kind for feature in self.encoder.schema.features}
 
     def place(self, items: Sequence[Item]) -> Placement:
-        """Where items with these values belong. Raises DataError for a number that is none."""
+        """Where items (or users) with these values belong. Raises DataError for a number that is none."""
         return self.place_rows(self.encoder.encode(items))
 
     def place_rows(self, rows: SparseRows) -> Placement:

@@ -21,7 +21,7 @@ from cml.retraining.parts import Parts
 from cml.retraining.warm import as_soft, carry_over
 from cml.retraining.workspace import Workspace
 from cml.training.checkpoint import Checkpoint
-from cml.training.features import ItemFeatures, ReadCatalogue
+from cml.training.features import EncodedFeatures, ReadCatalogue
 from cml.training.history import Epoch
 from cml.training.plan import Plan
 from cml.training.rules import resolved
@@ -137,7 +137,9 @@ class Learner:
         return as_soft(self.current, self.config) if self.current is not None else self.config
 
 
-def warm_start(current: Artifact, data: Dataset, config: RunConfig, described: ItemFeatures | None) -> Space:
+def warm_start(
+    current: Artifact, data: Dataset, config: RunConfig, described: EncodedFeatures | None
+) -> Space:
     """The current version's vectors for this data; users whom it did not know lean on their features."""
     carried = carry_over(current, data, config)
     if described is not None:

@@ -25,7 +25,7 @@ from cml.errors import DataError
 from cml.features.encoding import FeatureEncoder, SparseRows
 from cml.features.extractor import Extractor, Layer
 from cml.features.matrix import with_matrices
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.features.schema import FeatureSchema
 from cml.training.perceptron import fit_perceptron
 from cml.training.ridge import ridge
@@ -37,7 +37,7 @@ ReadCatalogue = Callable[[Vocabulary], Catalogue]  # what a table says of those 
 
 
 @dataclass(frozen=True, eq=False)
-class ItemFeatures:
+class EncodedFeatures:
     """The encoded features of the items of a data set, in row order, and how an extractor is fitted to them.
 
     Users are described by the same means: for them, read user for item.
@@ -56,7 +56,7 @@ class ItemFeatures:
         beside: Catalogue | None = None,
         told: Callable[[list[dict[str, Any]], FeatureSchema], list[dict[str, Any]]] = lambda items, _: items,
         what: str = "item",
-    ) -> ItemFeatures:
+    ) -> EncodedFeatures:
         """Encode the columns that the settings name, and matrices by name with a row or None for each item.
 
         beside: items that will be placed, from which the encoder learns its terms as well. told: completes the
@@ -82,7 +82,7 @@ class ItemFeatures:
             digest.update(part.tobytes())
         return digest.hexdigest()
 
-    def placer(self, vectors: Array, radius: float | None) -> ItemPlacer:
+    def placer(self, vectors: Array, radius: float | None) -> Placer:
         """What places items near to where these vectors (n_items, dim) say that their features belong.
 
         Only items with a feature are learned from. The mean is not shrunk, so an item without features lies in
@@ -96,7 +96,7 @@ class ItemFeatures:
             extractor = Extractor(layers, radius=radius, length=length)
         else:
             extractor = linear_extractor(inputs, targets, self.settings.penalty, radius=radius)
-        return ItemPlacer(self.encoder, extractor)
+        return Placer(self.encoder, extractor)
 
     def leaned(self, vectors: Array, likes: NDArray[np.integer], radius: float | None) -> Array:
         """Vectors to start from: each the mean of where it is, with its likes as weight, and its features' place."""
@@ -147,14 +147,16 @@ class FeaturePrior:
     leans on its features more than on who likes it, and one with many hardly feels them.
     """
 
-    features: ItemFeatures
+    features: EncodedFeatures
     radius: float | None
     positives: int  # of an epoch
     places: Tensor  # (n_items, dim)
     weights: Tensor  # (n_items,) of each item; 0 for those without features
 
     @classmethod
-    def of(cls, features: ItemFeatures, items: Tensor, radius: float | None, positives: int) -> FeaturePrior:
+    def of(
+        cls, features: EncodedFeatures, items: Tensor, radius: float | None, positives: int
+    ) -> FeaturePrior:
         """A prior without places yet; `renew` gives it some."""
         return cls(features, radius, positives, torch.empty_like(items), items.new_zeros(len(items)))
 
@@ -188,7 +190,7 @@ class UserPrior(FeaturePrior):
 
     @classmethod
     def of_users(
-        cls, features: ItemFeatures, users: Tensor, radius: float | None, likes: Tensor
+        cls, features: EncodedFeatures, users: Tensor, radius: float | None, likes: Tensor
     ) -> UserPrior:
         """A prior without places yet; `renew` gives it some. likes: (n_users,) in the data."""
         places, weights = torch.empty_like(users), users.new_zeros(len(users))

@@ -16,7 +16,7 @@ from cml.config import RunConfig, TrainConfig
 from cml.data.dataset import Dataset
 from cml.errors import ConfigError, TrainingError
 from cml.training.engine import Engine
-from cml.training.features import FeaturePrior, ItemFeatures, UserPrior
+from cml.training.features import EncodedFeatures, FeaturePrior, UserPrior
 from cml.training.objectives import make_objective
 from cml.training.optimizers import OPTIMIZERS
 from cml.training.profiling import OFF, Profile
@@ -61,8 +61,8 @@ class Plan:
         start: Space | None,
         judge: Judge | None = None,
         profile: Profile = OFF,
-        features: ItemFeatures | None = None,
-        user_features: ItemFeatures | None = None,
+        features: EncodedFeatures | None = None,
+        user_features: EncodedFeatures | None = None,
     ) -> Plan:
         """A plan from a copy of `start`, else from where the configuration and `judge` say, see `cml.training.start`.
 
@@ -152,7 +152,9 @@ def _informed(config: RunConfig, begin: Start) -> RunConfig:
     return config
 
 
-def _lean(vectors: Tensor, features: ItemFeatures, likes: NDArray[np.integer], radius: float | None) -> None:
+def _lean(
+    vectors: Tensor, features: EncodedFeatures, likes: NDArray[np.integer], radius: float | None
+) -> None:
     vectors.copy_(torch.from_numpy(features.leaned(vectors.numpy(), likes, radius)))
 
 

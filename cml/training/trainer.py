@@ -12,7 +12,7 @@ import numpy as np
 from cml.config import RunConfig
 from cml.data.dataset import Dataset
 from cml.errors import NothingLearnedError, TrainingError
-from cml.training.features import ItemFeatures
+from cml.training.features import EncodedFeatures
 from cml.training.history import Epoch, shape_of
 from cml.training.plan import Plan
 from cml.training.profiling import DRAWING, FEATURES, OFF, START, VALIDATION, Profile
@@ -78,8 +78,8 @@ def fit(
     resume: Callable[[Plan], Progress] = lambda _: Progress(),
     enough: Callable[[Progress], bool] = lambda _: False,
     profile: Profile = OFF,
-    features: ItemFeatures | None = None,
-    user_features: ItemFeatures | None = None,
+    features: EncodedFeatures | None = None,
+    user_features: EncodedFeatures | None = None,
 ) -> Fit:
     """Learn a metric space from the liked pairs of `train`, by the CML objective [CML-5].
 

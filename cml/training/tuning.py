@@ -18,7 +18,7 @@ from typing import Any
 from cml.config import RunConfig
 from cml.data.dataset import Dataset
 from cml.errors import NothingLearnedError, TrainingError
-from cml.training.features import ItemFeatures
+from cml.training.features import EncodedFeatures
 from cml.training.history import Epoch
 from cml.training.profiling import OFF, Profile
 from cml.training.search_space import MOVES, Move, values_of
@@ -88,8 +88,8 @@ class Tuner:
     listen: Callable[[Epoch], None] = lambda _: None
     tell: Callable[[Trial], None] = lambda _: None
     profile: Profile = OFF
-    features: ItemFeatures | None = None  # of the items of `train`
-    user_features: ItemFeatures | None = None  # of its users
+    features: EncodedFeatures | None = None  # of the items of `train`
+    user_features: EncodedFeatures | None = None  # of its users
     trials: list[Trial] = field(default_factory=list, init=False)
     _best: Trial = field(init=False)
     _fit: Fit = field(init=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from service.context import Context
 from service.documented import problems
 from service.routes.responses import shaped
@@ -44,5 +44,5 @@ def _describe(context: Context) -> Model:
     )
 
 
-def _columns(placer: ItemPlacer | None) -> dict[str, str]:
+def _columns(placer: Placer | None) -> dict[str, str]:
     return {} if placer is None else placer.columns

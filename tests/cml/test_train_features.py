@@ -15,7 +15,7 @@ from cml.commands.evaluate import command as evaluate
 from cml.commands.train import command
 from cml.content import Content
 from cml.features.extractor import Extractor
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from tests.cml.training_worlds import two_tastes
 
 QUICK = ("--threads", "1", "--set", "dim=8", "--set", "epochs=4", "--set", "batch_size=64")
@@ -121,7 +121,7 @@ def test_cold_items_are_judged_where_the_model_itself_places_them(files, tmp_pat
     model = load(tmp_path / "run" / "artifact")
     assert model.placer is not None
     backwards = replace(model.placer.extractor.layers[0], weight=-model.placer.extractor.layers[0].weight)
-    wrong = ItemPlacer(model.placer.encoder, Extractor([backwards], length=model.placer.extractor.length))
+    wrong = Placer(model.placer.encoder, Extractor([backwards], length=model.placer.extractor.length))
     found = {}
     for name, placer in (("right", model.placer), ("wrong", wrong)):
         content = Content(**{each.name: getattr(model, each.name) for each in fields(Content)})

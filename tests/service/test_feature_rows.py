@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from cml.features.encoding import FeatureEncoder
 from cml.features.extractor import Extractor, Layer
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.features.schema import Feature, FeatureSchema
 from service.asked import ItemUpdate
 from tests.service.conftest import ids, refused
@@ -43,7 +43,7 @@ def models(tmp_path: Path) -> Path:
     """A registry whose version places items by three numbers: near ann (0.05), between, and far from her (0.95)."""
     encoder = FeatureEncoder.fit(FeatureSchema((Feature("cover", "matrix"),)), [{"cover": [1.0, 2.0, 3.0]}])
     weight = np.array([[0.05, 0.0], [0.5, 0.0], [0.95, 0.0]], dtype=np.float32)
-    placer = ItemPlacer(encoder, Extractor([Layer(weight, np.zeros(2, dtype=np.float32))]))
+    placer = Placer(encoder, Extractor([Layer(weight, np.zeros(2, dtype=np.float32))]))
     publish(tmp_path / "models", replace(content(), placer=placer))
     return tmp_path / "models"
 

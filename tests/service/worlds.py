@@ -12,7 +12,7 @@ from cml.catalogue import Catalogue
 from cml.content import Content
 from cml.features.encoding import FeatureEncoder
 from cml.features.extractor import Extractor, Layer
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from cml.features.schema import Feature, FeatureSchema
 from cml.registry import Registry
 from cml.vocabulary import Vocabulary
@@ -77,7 +77,7 @@ def placing(what: Content, places: dict[str, float] = PLACES) -> Content:
     weight = np.zeros((encoder.n_columns, 2), dtype=np.float32)
     for genre, place in places.items():
         weight[encoder.fitted[0].terms.row(genre), 0] = place
-    placer = ItemPlacer(encoder, Extractor([Layer(weight, np.zeros(2, dtype=np.float32))]))
+    placer = Placer(encoder, Extractor([Layer(weight, np.zeros(2, dtype=np.float32))]))
     return replace(what, placer=placer)
 
 
@@ -90,7 +90,7 @@ def welcoming(what: Content, *, weight: float = 1.0) -> Content:
     for town, place in TOWNS.items():
         layer[encoder.fitted[0].terms.row(town), 0] = place
     layer[-1, 0] = 0.01
-    placer = ItemPlacer(encoder, Extractor([Layer(layer, np.zeros(2, dtype=np.float32))]))
+    placer = Placer(encoder, Extractor([Layer(layer, np.zeros(2, dtype=np.float32))]))
     config = what.config | {"user_features": {"columns": ["town", "age"], "weight": weight}}
     return replace(what, user_placer=placer, config=config)
 

@@ -15,7 +15,7 @@ from cml.errors import ConfigError, DataError
 from cml.features.encoding import FeatureEncoder
 from cml.features.schema import Feature, FeatureSchema
 from cml.features.values import known_features, unfit
-from cml.training.features import ItemFeatures
+from cml.training.features import EncodedFeatures
 from cml.vocabulary import Vocabulary
 from tests.reference.features import unit_rows
 
@@ -69,11 +69,11 @@ def test_dense_and_sparse_files_say_the_same(tmp_path: Path) -> None:
     catalogue = Catalogue.from_columns(3, {"year": [1990, 1995, None]})
     for path in paths:
         matrices = read_matrices([absolute(f"cover={path}")], VOCABULARY)
-        features = ItemFeatures.of(catalogue, FeatureConfig(), matrices)
+        features = EncodedFeatures.of(catalogue, FeatureConfig(), matrices)
         np.testing.assert_allclose(
             features.rows.dense(), unit_rows(DENSE[[1, 2, 0]].tolist()), atol=1e-6, err_msg=path.name
         )
-        both = ItemFeatures.of(catalogue, FeatureConfig(columns=("year",)), matrices)
+        both = EncodedFeatures.of(catalogue, FeatureConfig(columns=("year",)), matrices)
         assert both.rows.n_columns == 3
 
 

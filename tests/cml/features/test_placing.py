@@ -11,12 +11,12 @@ from cml import artifact
 from cml.errors import ArtifactError
 from cml.features.encoding import FeatureEncoder
 from cml.features.extractor import Extractor, Layer
-from cml.features.placing import ItemPlacer
+from cml.features.placing import Placer
 from tests.cml import small_models
 from tests.cml.features.test_features import ITEMS, SCHEMA
 
 
-def a_placer(dim: int, *hidden: int, length: float | None = None) -> ItemPlacer:
+def a_placer(dim: int, *hidden: int, length: float | None = None) -> Placer:
     rng = np.random.default_rng(0)
     encoder = FeatureEncoder.fit(SCHEMA, ITEMS)
     sizes = [encoder.n_columns, *hidden, dim]
@@ -24,7 +24,7 @@ def a_placer(dim: int, *hidden: int, length: float | None = None) -> ItemPlacer:
         Layer(rng.normal(size=(a, b)).astype(np.float32), rng.normal(size=b).astype(np.float32))
         for a, b in pairwise(sizes)
     ]
-    return ItemPlacer(encoder, Extractor(layers, length=length))
+    return Placer(encoder, Extractor(layers, length=length))
 
 
 @pytest.mark.parametrize(("hidden", "length"), [((), None), ((6,), 0.4)])
@@ -50,6 +50,6 @@ def test_a_version_without_features_has_no_placer(tmp_path: Path) -> None:
 def test_parts_that_do_not_fit_are_refused() -> None:
     placer = a_placer(3)
     with pytest.raises(ArtifactError, match="the extractor takes"):
-        ItemPlacer(FeatureEncoder(placer.encoder.fitted[:1]), placer.extractor)
+        Placer(FeatureEncoder(placer.encoder.fitted[:1]), placer.extractor)
     with pytest.raises(ArtifactError, match="places into 999 dimensions"):
         replace(small_models.content(), placer=a_placer(999))

@@ -13,7 +13,7 @@ from cml.catalogue import Catalogue
 from cml.config import FeatureConfig, load_config
 from cml.errors import ConfigError, DataError
 from cml.training.checkpoint import Checkpoint
-from cml.training.features import FeaturePrior, ItemFeatures
+from cml.training.features import EncodedFeatures, FeaturePrior
 from cml.training.perceptron import fit_perceptron
 from cml.training.plan import Plan
 from cml.training.ridge import ridge
@@ -24,7 +24,7 @@ from tests.cml.training_worlds import scattered, two_tastes
 from tests.reference import features as slow
 
 
-def features_of(n_items: int, **settings: object) -> ItemFeatures:
+def features_of(n_items: int, **settings: object) -> EncodedFeatures:
     """Items with one of three genres and a year; every fifth knows neither."""
     known = [None if row % 5 == 4 else row for row in range(n_items)]
     columns = {
@@ -32,10 +32,10 @@ def features_of(n_items: int, **settings: object) -> ItemFeatures:
         "year": [row if row is None else 1990.0 + row % 7 for row in known],
     }
     catalogue = Catalogue.from_columns(n_items, columns)
-    return ItemFeatures.of(catalogue, FeatureConfig(columns=("genres", "year"), **settings))
+    return EncodedFeatures.of(catalogue, FeatureConfig(columns=("genres", "year"), **settings))
 
 
-def places_in(items: np.ndarray, **settings: object) -> tuple[ItemFeatures, np.ndarray]:
+def places_in(items: np.ndarray, **settings: object) -> tuple[EncodedFeatures, np.ndarray]:
     features = features_of(len(items), **settings)
     return features, features.placer(items, 1.0).place_rows(features.rows).vectors
 
@@ -148,7 +148,7 @@ def test_items_of_training_without_any_value_are_refused_although_others_have_so
     nothing = Catalogue.from_columns(2, {"genres": [None, None]}, {"genres": "tags"})
     others = Catalogue.from_columns(2, {"genres": [["a"], ["b"]]}, {"genres": "tags"})
     with pytest.raises(DataError, match="genres: no item of the training data has a value"):
-        ItemFeatures.of(nothing, FeatureConfig(columns=("genres",)), beside=others)
+        EncodedFeatures.of(nothing, FeatureConfig(columns=("genres",)), beside=others)
 
 
 def test_a_fingerprint_follows_the_values_and_columns_that_are_not_there_are_refused() -> None:
@@ -158,6 +158,6 @@ def test_a_fingerprint_follows_the_values_and_columns_that_are_not_there_are_ref
     assert features.fingerprint() != other.fingerprint()
     catalogue = Catalogue.from_columns(2, {"year": [1990, 1991]})
     with pytest.raises(ConfigError, match="no column 'genre', only year"):
-        ItemFeatures.of(catalogue, FeatureConfig(columns=("genre",)))
+        EncodedFeatures.of(catalogue, FeatureConfig(columns=("genre",)))
     with pytest.raises(ConfigError, match="unknown kind 'number'"):
-        ItemFeatures.of(catalogue, FeatureConfig(columns=("year:number",)))
+        EncodedFeatures.of(catalogue, FeatureConfig(columns=("year:number",)))

@@ -11,7 +11,7 @@ from cml.config import UserFeatureConfig, load_config
 from cml.errors import DataError
 from cml.pipeline import validation
 from cml.training.checkpoint import Checkpoint
-from cml.training.features import ItemFeatures
+from cml.training.features import EncodedFeatures
 from cml.training.plan import Plan
 from cml.training.space import Space
 from cml.training.trainer import fit
@@ -21,7 +21,7 @@ from tests.cml.training_worlds import dataset, scattered, two_tastes
 from tests.reference import features as slow
 
 
-def described(n_users: int, **settings: object) -> ItemFeatures:
+def described(n_users: int, **settings: object) -> EncodedFeatures:
     """Users of two towns and some age; every fifth told neither."""
     told = [None if row % 5 == 4 else row for row in range(n_users)]
     columns = {
@@ -29,7 +29,7 @@ def described(n_users: int, **settings: object) -> ItemFeatures:
         "age": [row if row is None else 20.0 + row % 7 for row in told],
     }
     chosen = UserFeatureConfig(columns=("town", "age"), **settings)
-    return ItemFeatures.of(Catalogue.from_columns(n_users, columns), chosen, what="user")
+    return EncodedFeatures.of(Catalogue.from_columns(n_users, columns), chosen, what="user")
 
 
 @pytest.mark.parametrize("gradient", ["analytic", "autograd"])
@@ -124,4 +124,4 @@ def test_a_resumed_run_ends_exactly_like_an_uninterrupted_one(tmp_path, hidden) 
 def test_users_of_training_without_any_value_are_refused() -> None:
     nothing = Catalogue.from_columns(2, {"town": [None, None], "age": [None, None]})
     with pytest.raises(DataError, match="feature 'town' has no value of kind text in any row; leave it out"):
-        ItemFeatures.of(nothing, UserFeatureConfig(columns=("town",)), what="user")
+        EncodedFeatures.of(nothing, UserFeatureConfig(columns=("town",)), what="user")
