@@ -133,21 +133,18 @@ class Bucket:
     def _download(self, version: str, file: str, info: FileInfo, target: Path) -> None:
         if target.exists() and target.stat().st_size == info.bytes and file_sha256(target) == info.sha256:
             return
-        seen = sha256()
         with target.open("wb") as written:
-            for block in self._objects.blocks(_key(version, file), info.bytes):
-                seen.update(block)
-                written.write(block)
+            problem = self._problem(version, file, info, written.write)
             written.flush()
             os.fsync(written.fileno())
-        if seen.hexdigest() != info.sha256:
+        if problem:
             target.unlink()
-            raise ArtifactError(
-                f"{self._where(version, file)}: damaged: its checksum does not match the manifest; "
-                "publish the version again or roll back"
-            )
+            raise ArtifactError(f"{problem}; publish the version again or roll back")
 
-    def _problem(self, version: str, file: str, expected: FileInfo) -> str | None:
+    def _problem(
+        self, version: str, file: str, expected: FileInfo, use: Callable[[bytes], object] = lambda _: None
+    ) -> str | None:
+        """What is wrong with an object; its blocks are used as they come in."""
         where, size = self._where(version, file), self._objects.size(_key(version, file))
         if size is None:
             return f"{where}: missing"
@@ -156,6 +153,7 @@ class Bucket:
         seen = sha256()
         for block in self._objects.blocks(_key(version, file), size):
             seen.update(block)
+            use(block)
         if seen.hexdigest() != expected.sha256:
             return f"{where}: damaged: its checksum does not match the manifest"
         return None

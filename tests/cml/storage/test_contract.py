@@ -110,13 +110,11 @@ def test_a_file_of_another_length_or_none_is_named(place: Place):
     registry = place.published(1)
     key = f"{VERSIONS}/{registry.current()}/{artifact.VECTORS}"
     raw = place.read(key)
-    for changed in (raw[:-1], raw + b"\0"):
-        place.write(key, changed)
-        with pytest.raises(ArtifactError, match=rf"{key}.* bytes instead of"):
-            registry.verify(registry.require_current())
-    place.delete(key)
-    with pytest.raises(ArtifactError, match=key):
-        registry.verify(registry.require_current())
+    for changed in (raw[:-1], raw + b"\0", b"", None):
+        place.delete(key) if changed is None else place.write(key, changed)
+        for ask in (registry.verify, place.registry("another").load):
+            with pytest.raises(ArtifactError, match=key if changed is None else rf"{key}.* bytes instead of"):
+                ask(registry.require_current())
 
 
 def test_a_damaged_version_is_not_made_current(place: Place):
