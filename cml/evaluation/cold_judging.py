@@ -42,7 +42,7 @@ def judge_cold_items(
     """Judge where an item table places the items of `test` (read with `read_for`) that the model lacks.
 
     A model that was trained with features places them itself; for any other, its places are regressed on the
-    table's tags. Without tags, the cosine of the model's own features is the baseline, where they have one. Raises
+    table's tags. Beside the cosine of the tags stands that of the model's own features, where they say more. Raises
     DataError when the model knows all of them, when neither features nor tags can place them, or when there is
     nobody to rank for.
     """
@@ -62,9 +62,10 @@ def judge_cold_items(
         strangers, has = placement.vectors, placement.known
         nearest, notes = _nearest(model.placer, own, catalogue, ~cold)
     else:
-        nearest, notes = Nearest(TFIDF, _tagged(catalogue, table, ~cold)), ()
-        strangers = place(nearest.rows, np.arange(known), vectors)[known:]
-        has = np.diff(nearest.rows.indptr)[known:] > 0
+        rows = _tagged(catalogue, table, ~cold)
+        nearest, notes = [Nearest(TFIDF, rows)], ()
+        strangers = place(rows, np.arange(known), vectors)[known:]
+        has = np.diff(rows.indptr)[known:] > 0
     return judge_cold(
         np.asarray(model.user_vectors),
         np.vstack([vectors, strangers]),
@@ -89,24 +90,25 @@ def _own_rows(
 
 def _nearest(
     placer: Placer, own: SparseRows, catalogue: Catalogue, warm: NDArray[np.bool_]
-) -> tuple[Nearest | None, tuple[str, ...]]:
-    """What to compare a model that places items itself with, and what there is to say about it."""
-    if any(isinstance(column, TagColumn) for column in catalogue.columns.values()):
-        rows = tfidf_rows(tag_matrix(catalogue), warm)
-        if rows.nnz:
-            return Nearest(TFIDF, rows), ()
-        missing = "no item that the model knows has a tag in the item table"
-    else:
-        missing = "the item table has no column of tags"
+) -> tuple[list[Nearest], tuple[str, ...]]:
+    """What to compare a model that places items itself with, and what there is to say about it.
+
+    The table's tags, and the model's own features where they say more than these.
+    """
+    tagged = {name for name, column in catalogue.columns.items() if isinstance(column, TagColumn)}
+    rows = tfidf_rows(tag_matrix(catalogue), warm) if tagged else None
+    found = [Nearest(TFIDF, rows)] if rows is not None and rows.nnz else []
     fitted = placer.encoder.fitted
     telling = [each.feature.column for each in fitted if each.feature.kind != "numeric"]
+    if found and tagged.issuperset(telling):
+        return found, ()
+    missing = "no item that the model knows has a tag" if tagged else "the item table has no column of tags"
     if not telling:
-        return None, (f"{TFIDF} is left out: {missing}, and the model's features are numbers alone",)
+        return found, (f"{TFIDF} is left out: {missing}, and the model's features are numbers alone",)
     counts = np.repeat([each.feature.kind != "numeric" for each in fitted], [each.width for each in fitted])
-    rows = unit_length(csr_array(as_matrix(own)[:, counts]))
-    return Nearest(COSINE, rows), (
-        f"{COSINE}, of the model's own {', '.join(telling)}, stands for {TFIDF}: {missing}",
-    )
+    found.append(Nearest(COSINE, unit_length(csr_array(as_matrix(own)[:, counts]))))
+    stands = "" if len(found) > 1 else f", stands for {TFIDF}: {missing}"
+    return found, (f"{COSINE}, of the model's own {', '.join(telling)}{stands}",)
 
 
 def _tagged(catalogue: Catalogue, table: Path, warm: NDArray[np.bool_]) -> csr_array:

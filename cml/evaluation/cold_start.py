@@ -129,7 +129,7 @@ def place(
 def judge_cold(
     users: NDArray,
     places: NDArray,
-    nearest: Nearest | None,
+    nearest: Sequence[Nearest],
     liked: csr_array,
     held_out: HeldOut,
     cold: NDArray[np.bool_],
@@ -141,9 +141,9 @@ def judge_cold(
 ) -> ColdReport:
     """Rank the cold items' held-out pairs by each method, among all unseen items and among the cold alone.
 
-    users: (n_users, dim). places: (n_items, dim), warm items where training put them. nearest: None leaves that
-    baseline out. liked: (n_users, n_items), training's pairs. cold: (n_items,). without_features: how many of the
-    cold items have none. notes: what the reader has to know of the baselines.
+    users: (n_users, dim). places: (n_items, dim), warm items where training put them. nearest: baselines
+    beside random and popularity. liked: (n_users, n_items), training's pairs. cold: (n_items,). without_features:
+    how many of the cold items have none. notes: what the reader has to know of the baselines.
     """
     methods = _methods(users[held_out.user_rows], places, nearest, liked, held_out, rng)
     k = longest_list(ks, held_out)
@@ -172,7 +172,7 @@ def judge_cold(
 def _methods(
     users: NDArray,
     places: NDArray,
-    nearest: Nearest | None,
+    nearest: Sequence[Nearest],
     liked: csr_array,
     held_out: HeldOut,
     rng: np.random.Generator,
@@ -188,7 +188,7 @@ def _methods(
     return {
         "random": random,
         "popularity": lambda block: np.tile(popular, (len(users[block]), 1)),
-        **({nearest.name: _cosines(nearest.rows, liked, held_out)} if nearest else {}),
+        **{each.name: _cosines(each.rows, liked, held_out) for each in nearest},
         MODEL: lambda block: (users[block] @ places.T - halves).astype(np.float32),
     }
 

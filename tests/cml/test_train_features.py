@@ -131,8 +131,27 @@ def test_cold_items_are_judged_where_the_model_itself_places_them(files, tmp_pat
             evaluate, [str(tmp_path / name), *judged, "--item-kind", "genres=tags", "--k", "1", "--json"]
         )
         assert said.exit_code == 0, said.output
-        found[name] = json.loads(said.stdout)["cold"]["placed"]["metrics"]["recall@1"]
+        document = json.loads(said.stdout)
+        assert (set(document["cold"]), document["notes"]) == ({"random", "tf-idf", "placed"}, [])
+        found[name] = document["cold"]["placed"]["metrics"]["recall@1"]
     assert found == {"right": 1.0, "wrong": 0.0}
+
+
+def test_features_that_say_more_than_tags_are_a_baseline_beside_them(files, tmp_path) -> None:
+    """Tags that mean nothing, titles that tell the taste: tf-idf sees the first, the cosine the second."""
+    kinds = ("Even", "Odd")
+    rows = [f"i{row},{kinds[row % 2]} {row},{('x', 'y')[row // 2 % 2]}\n" for row in range(26)]
+    (tmp_path / "items.csv").write_text("item_id,title,genres\n" + "".join(rows))
+    liked = "".join(f"u{u},i{24 + u % 2}\n" for u in range(10))
+    (tmp_path / "cold.csv").write_text("user_id,item_id\n" + liked)
+    table = ("--items", str(tmp_path / "items.csv"), "--features", "title")
+    assert train(files, tmp_path / "run", *table).exit_code == 0
+    asked = ("--test", str(tmp_path / "cold.csv"), "--cold-items", str(tmp_path / "items.csv"), "--k", "1")
+    said = CliRunner().invoke(evaluate, [str(tmp_path / "run"), *asked, "--json"], catch_exceptions=False)
+    found = json.loads(said.stdout)
+    assert found["notes"] == ["cosine, of the model's own title"]
+    recalls = {name: each["metrics"]["recall@1"] for name, each in found["cold"].items()}
+    assert (recalls["tf-idf"], recalls["cosine"], recalls["placed"]) == (0.5, 1.0, 1.0)
 
 
 def test_a_checkpoint_of_other_features_is_refused(files, tmp_path, monkeypatch) -> None:
