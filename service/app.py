@@ -65,7 +65,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None) -> Servic
     """The service for these settings. Opens the event store, reads the key file; models load at startup."""
     paths.register()
     context = _context(settings, lifecycle or Lifecycle())
-    keyring = Keyring(settings.keys)
+    keyring = Keyring(settings.keys, settings.without_key)
     log = AccessLog(settings.access_log)
     app = _routed(context, Watch(context, keyring, log))
     app.edge = Edge(

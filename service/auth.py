@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -41,13 +42,14 @@ class Key:
 
 
 class Keyring:
-    """The keys in force. Without a file everyone may do everything.
+    """The keys in force. Without a file everyone may do everything; with one, who sends no key `without_key` scopes.
 
     `refresh` reads the file again when it changed; a damaged file leaves the keys in force as they are.
     """
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, without_key: Collection[str] = ()) -> None:
         self._file = file
+        self._without_key = frozenset(without_key)
         self._stamp: tuple[int, int, int] | None = None
         self._keys: dict[str, Key] = {}
         self.failure: str | None = None
@@ -72,7 +74,7 @@ class Keyring:
 
     def authorise(self, authorization: bytes | None, scope: str | None) -> str:
         """The caller's key id. Raises Problem: 401 without a valid key, 403 when its scopes do not do."""
-        if scope is None or self._file is None:
+        if scope is None or self._file is None or (authorization is None and scope in self._without_key):
             return ANYONE
         key = self._find(authorization or b"")
         if key is None:

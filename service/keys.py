@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import orjson
 
 from cml.durable import replace_file
 from cml.errors import CmlError, ConfigError
-from service.auth import SCOPES, read_keys
+from service.auth import ADMIN, SCOPES, read_keys
 
 _file = click.option(
     "--file",
@@ -35,10 +36,22 @@ def command() -> None:
 @_file
 def add(id: str, scopes: tuple[str, ...], file: Path) -> None:
     """Make a key, store its hash and print it: the only time that it can be seen."""
-    secret = secrets.token_urlsafe(32)
-    entry = {"id": id, "sha256": sha256(secret.encode()).hexdigest(), "scopes": sorted(set(scopes))}
-    _write(file, [*_entries(file, missing_is_empty=True), entry])
-    click.echo(f"{id}.{secret}")
+    click.echo(_new(file, id, scopes))
+
+
+@command.command()
+@_file
+def first(file: Path) -> None:
+    """Where there is no key file, make an administrator's key; the file that is there is only read.
+
+    For containers that start again and again: the key is printed at the first start alone.
+    """
+    if file.exists():
+        click.echo(f"{file} has keys: nothing to do ({', '.join(sorted(read_keys(file)))})")
+        return
+    key = _new(file, "admin", (ADMIN,))
+    click.echo("The administrator's API key, shown this once; only its hash is kept:")
+    click.echo(key)
 
 
 @command.command()
@@ -59,6 +72,14 @@ def list_keys(file: Path) -> None:
     """Print ids and scopes."""
     for entry in _entries(file):
         click.echo(f"{entry['id']}\t{','.join(entry['scopes'])}")
+
+
+def _new(file: Path, id: str, scopes: Sequence[str]) -> str:
+    """Add a key; what is returned is written down nowhere."""
+    secret = secrets.token_urlsafe(32)
+    entry = {"id": id, "sha256": sha256(secret.encode()).hexdigest(), "scopes": sorted(set(scopes))}
+    _write(file, [*_entries(file, missing_is_empty=True), entry])
+    return f"{id}.{secret}"
 
 
 def _entries(file: Path, missing_is_empty: bool = False) -> list[dict]:

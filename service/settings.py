@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import (
@@ -49,6 +49,9 @@ class Settings(BaseModel):
     event_weights: dict[str, NonNegativeFloat] = DEFAULT_EVENT_WEIGHTS
 
     keys: Path | None = None  # file of hashed API keys; watched, so rotation needs no restart
+    without_key: tuple[
+        Literal["read", "write"], ...
+    ] = ()  # what callers who send no key may do where keys are set
     allow_without_keys: bool = False  # bind to a non-loopback address although anyone may call
     rate_limit: NonNegativeFloat = 0.0  # requests per second and key, over all workers; 0: unlimited
     rate_burst: PositiveInt = 50  # requests a key may make at once before the rate counts

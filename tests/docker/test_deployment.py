@@ -16,6 +16,17 @@ BUNDLED = ["--train", "/bundled/interactions.csv.gz", "--items", "/bundled/items
 NOTHING = "0000000000000000"  # no capability, in the kernel's words
 
 
+def printed_key(deployment: Deployment) -> str:
+    """The administrator's key, which the log has once."""
+    printed = [line.split()[-1] for line in deployment.logs("keys").splitlines() if " admin." in line]
+    assert len(printed) == 1
+    return printed[0]
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
 def recommended(deployment: Deployment, user_id: str) -> dict:
     answer = deployment.get(f"/v1/users/{user_id}/recommendations", params={"k": 5})
     assert answer.status_code == 200, answer.text
@@ -28,6 +39,17 @@ def test_the_first_start_ends_in_recommendations_by_title(deployment):
     assert len(known["items"]) == 5
     assert all(item["title"] for item in known["items"])
     assert recommended(deployment, "a-stranger")["strategy"] == "popular"
+
+
+def test_the_first_start_prints_an_administrators_key_once_and_keeps_its_hash(deployment):
+    key = printed_key(deployment)
+    assert deployment.get("/v1/admin/versions").status_code == 401
+    assert deployment.get("/v1/admin/versions", headers=bearer(key)).status_code == 200
+    event = {"events": [{"user_id": "u", "item_id": "i", "type": "like"}]}
+    assert deployment.post("/v1/events", json=event).status_code == 401
+    kept = docker("exec", deployment.container(), "cat", "/keys/keys.json").stdout
+    assert '"sha256"' in kept
+    assert key.partition(".")[2] not in kept
 
 
 def test_only_this_machine_can_call(deployment):
@@ -57,8 +79,11 @@ def test_the_service_has_no_rights_and_nowhere_to_write_but_its_volumes(deployme
 
 def test_another_start_keeps_the_model(deployment):
     before = recommended(deployment, "1")["model_version"]
+    key = printed_key(deployment)
     deployment.up()
     assert recommended(deployment, "1")["model_version"] == before
+    assert printed_key(deployment) == key
+    assert deployment.get("/v1/admin/versions", headers=bearer(key)).status_code == 200
     assert "nothing to do" in deployment.logs("trainer")
 
 
@@ -68,7 +93,8 @@ def test_a_killed_service_comes_back_with_every_event_that_it_took(deployment):
         "item_id": recommended(deployment, "1")["items"][0]["item_id"],
         "type": "like",
     }
-    taken = deployment.post("/v1/events", json={"events": [event]})
+    key = bearer(printed_key(deployment))
+    taken = deployment.post("/v1/events", json={"events": [event]}, headers=key)
     assert taken.status_code < 300, taken.text
     container = deployment.container()
     os.kill(int(inspect(container, "{{.State.Pid}}")), signal.SIGKILL)
@@ -88,7 +114,8 @@ def test_stopping_drains_and_ends_cleanly(deployment):
 def test_retraining_learns_from_events_and_the_new_version_knows_their_user(deployment):
     liked = [item["item_id"] for item in recommended(deployment, "1")["items"]]
     events = [{"user_id": "regular", "item_id": item_id, "type": "like"} for item_id in liked]
-    assert deployment.post("/v1/events", json={"events": events}).status_code < 300
+    key = bearer(printed_key(deployment))
+    assert deployment.post("/v1/events", json={"events": events}, headers=key).status_code < 300
     order = ["cml", "retrain", "--models", "/models", *BUNDLED, "--threads", "1"]
     # Whether it publishes is asked, not how good one epoch is.
     tolerant = ["--set", "train.epochs=1", "--gate", "1", "--json"]
@@ -108,9 +135,7 @@ def test_retraining_learns_from_events_and_the_new_version_knows_their_user(depl
 def test_the_public_deployment_answers_those_who_have_the_key_that_it_printed_once(public_deployment):
     path = "/v1/users/1/recommendations"
     assert public_deployment.get(path).status_code == 401
-    printed = [line.split()[-1] for line in public_deployment.logs("keys").splitlines() if " admin." in line]
-    assert len(printed) == 1
-    key = {"authorization": f"Bearer {printed[0]}"}
+    key = bearer(printed_key(public_deployment))
     assert public_deployment.get(path, headers=key).status_code == 200
     assert public_deployment.get("/v1/admin/versions", headers=key).status_code == 200
     ports = docker("port", public_deployment.container()).stdout

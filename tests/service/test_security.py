@@ -7,6 +7,7 @@ import errno
 
 import pytest
 from click.testing import CliRunner
+from pydantic import ValidationError
 
 from cml.errors import ConfigError
 from service.auth import Keyring, read_keys
@@ -50,6 +51,36 @@ def test_each_scope_opens_its_own_doors(serve, key_file):
         for scope, key in given.items()
     }
     assert allowed == {"read": (200, 403, 403), "write": (403, 200, 403), "admin": (200, 200, 200)}
+
+
+def test_without_a_key_callers_may_do_what_the_settings_say_and_no_more(serve, key_file):
+    key = new_key(key_file, "web", "read")
+    path = "/v1/users/ann/recommendations"
+    client = serve(keys=key_file, without_key=("read",))
+    assert client.get(path).status_code == 200
+    assert client.post("/v1/recommendations", json={"liked": [{"item_id": "i0"}]}).status_code == 200
+    assert client.get("/metrics").status_code == 200
+    refused(client.post("/v1/events", json=EVENT), 401, "unauthorised")
+    refused(client.delete("/v1/users/ann"), 401, "unauthorised")
+    refused(client.get("/v1/admin/versions"), 401, "unauthorised")
+    refused(client.get(path, headers=bearer(key + "x")), 401, "unauthorised")
+    assert client.get(path, headers=bearer(key)).status_code == 200
+
+
+def test_nobody_administers_without_a_key(models, key_file):
+    with pytest.raises(ValidationError, match="without_key"):
+        Settings(models=models, keys=key_file, without_key=("admin",))
+
+
+def test_the_first_key_is_made_and_shown_once_and_kept_as_a_hash_alone(key_file):
+    shown = CliRunner().invoke(keys, ["first", "--file", str(key_file)], catch_exceptions=False).output
+    key = shown.splitlines()[-1]
+    assert Keyring(key_file).authorise(f"Bearer {key}".encode(), "admin") == "admin"
+    kept = key_file.read_bytes()
+    assert key.partition(".")[2].encode() not in kept
+    again = CliRunner().invoke(keys, ["first", "--file", str(key_file)], catch_exceptions=False)
+    assert (again.exit_code, key_file.read_bytes()) == (0, kept)
+    assert "nothing to do (admin)" in again.output
 
 
 def test_wrong_unknown_malformed_and_missing_keys_get_the_same_answer(serve, key_file):
