@@ -27,6 +27,7 @@ from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.live import Live
 from service.logs import AccessLog
+from service.losses import Losses
 from service.metrics import Metrics
 from service.pages import Pages
 from service.records import Records
@@ -96,6 +97,7 @@ def _context(settings: Settings, lifecycle: Lifecycle) -> Context:
         metrics=metrics,
         store=store,
         live=live,
+        losses=Losses(stored, store, metrics),
         pages=pages,
         answers=Answers(settings, store, live, metrics, pages),
         catalogue=ItemLookup(pages, live),

@@ -10,6 +10,7 @@ from service.catalogue import ItemLookup
 from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.live import Live
+from service.losses import Losses
 from service.metrics import Metrics
 from service.pages import Pages
 from service.records import Records
@@ -26,6 +27,7 @@ class Context:
     metrics: Metrics
     store: SnapshotStore
     live: Live
+    losses: Losses
     pages: Pages
     answers: Answers
     catalogue: ItemLookup

@@ -61,6 +61,10 @@ class Metrics:
         self.event_seen = self._gauge(
             "cml_event_seen_seconds", "When events were last looked at, seconds since 1970"
         )
+        self.event_store_lost = self._gauge(
+            "cml_event_store_lost",
+            "1 where the event store is not the one that was here before, or an older one",
+        )
         self.reload_failing = self._gauge("cml_reload_failing", "1 while CURRENT cannot be loaded")
         self._version: str | None = None
         self._strategies: dict[tuple[str, str | None], Counter] = {}

@@ -58,6 +58,7 @@ class Watch:
             if self._seeking.done():
                 self._seeking.result()
                 context.lifecycle.started = True
+        await asyncio.to_thread(context.losses.look)
         context.pages.masks.forget_all_but(context.store.versions())
         if self._keyring.refresh():
             _log.info("API keys taken over from the changed file")

@@ -10,6 +10,7 @@ import click
 import orjson
 
 from cml.errors import ConfigError, EventStoreError
+from cml.events.identity import known_file, was_here
 from cml.recommend import Recommendations, Recommended
 from cml.storage.place import Place, place_of
 
@@ -46,6 +47,11 @@ def find_events(given: str | None, models: Place) -> str | None:
         if not isinstance(models, Path):
             return None
         own = models.absolute() / "events.db"
+        if was_here(own) and not own.exists():
+            raise EventStoreError(
+                f"{own}: the event store that was here is gone; put it back, restore a backup (`cml events restore`), "
+                f"or remove {known_file(own)} to go on without it"
+            )
         return f"sqlite:///{own}" if own.exists() else None
     if "://" not in given:
         raise ConfigError(f"--events {given!r}: expected a URL, for example sqlite:////data/events.db")

@@ -10,7 +10,7 @@ import click
 
 from cml.commands.common import find_events, json_option, models_option, print_json
 from cml.errors import ArtifactError, EventStoreError
-from cml.events.meaning import ERASURES_KNOWN, EVENTS_KNOWN
+from cml.events.meaning import learned_by
 from cml.events.store import EventStore
 from cml.events.values import Marks
 from cml.registry import Registry
@@ -73,7 +73,7 @@ def learned(registry: Registry) -> Marks:
             data: dict[str, Any] = registry.manifest(name).data
         except ArtifactError:
             continue
-        found.append(Marks(events=int(data.get(EVENTS_KNOWN, 0)), erasures=int(data.get(ERASURES_KNOWN, 0))))
+        found.append(learned_by(data))
     return Marks(events=max(one.events for one in found), erasures=max(one.erasures for one in found))
 
 

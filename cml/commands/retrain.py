@@ -98,6 +98,7 @@ def command(
         config=_config(registry, config_file, overrides, reading, seed=seed, threads=threads),
         files=files,
         events=None if no_events else find_events(events, models),
+        no_events=no_events,
         items=items,
         item_kinds=item_kinds,
         users=users,

@@ -17,19 +17,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
-from sqlalchemy import Connection, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Table, delete, insert, select
 
 from cml.durable import staged_file
 from cml.errors import EventStoreError
 from cml.events import schema
-from cml.events.database import SQLITE
+from cml.events.numbers import COUNTED, counter, set_counter
 from cml.events.store import EventStore
 from cml.events.values import Marks
 
 FORMAT = 1
 _KIND = "cml event store"
 _TABLES = (schema.events, schema.erasures, schema.items, schema.experiments, schema.exposures)
-_COUNTED = (schema.events, schema.erasures, schema.items, schema.experiments)
 _AT_ONCE = 5_000  # rows
 
 
@@ -50,7 +49,7 @@ def backup(store: EventStore, file: Path, now: datetime | None = None) -> Conten
     rows: dict[str, int] = {}
     with store.viewing() as connection, staged_file(file) as raw, gzip.open(raw, "wb", 6) as packed:
         out = _Hashed(cast(BinaryIO, packed))
-        counters = {_name(table): _counter(connection, table) for table in _COUNTED}
+        counters = {_name(table): counter(connection, table) for table in COUNTED}
         head = {"kind": _KIND, "format": FORMAT, "schema": schema.newest(), "created_at": created_at}
         out.write(head | {"counters": counters})
         for table in _TABLES:
@@ -77,13 +76,14 @@ def restore(store: EventStore, file: Path, *, replace: bool = False, after: Mark
             raise EventStoreError(
                 "the event store is not empty: restore into a new one, or say --replace to lose what it holds"
             )
-        before = {table.name: _counter(connection, table) for table in _COUNTED}
+        before = {table.name: counter(connection, table) for table in COUNTED}
         for table in _TABLES:
             connection.execute(delete(table))
         head, rows = _fill(connection, file)
-        for table in _COUNTED:
+        for table in COUNTED:
             known = (before[table.name], head["counters"][table.name], getattr(after, table.name, 0))
-            _set_counter(connection, table, max(known))
+            set_counter(connection, table, max(known))
+    store.accept()
     return Contents(head["created_at"], rows)
 
 
@@ -161,23 +161,3 @@ class _Hashed:
 
     def digest(self) -> str:
         return self._digest.hexdigest()
-
-
-def _counter(connection: Connection, table: Table) -> int:
-    """The largest number that was ever given to a row of this table; 0 for none."""
-    if connection.dialect.name == SQLITE:
-        statement = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
-        return int(connection.execute(statement, {"table": table.name}).scalar() or 0)
-    statement = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table.name}_sequence_seq")
-    return int(connection.execute(statement).scalar_one())
-
-
-def _set_counter(connection: Connection, table: Table, value: int) -> None:
-    """The next row of this table gets the number after `value`."""
-    if connection.dialect.name == SQLITE:
-        connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), {"table": table.name})
-        statement = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :value)")
-        connection.execute(statement, {"table": table.name, "value": value})
-    elif value:
-        sequence = func.pg_get_serial_sequence(table.name, "sequence")
-        connection.execute(select(func.setval(sequence, value, True)))

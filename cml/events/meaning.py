@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from cml.events.values import Event
+from cml.events.values import Event, Marks
 from cml.vocabulary import Vocabulary
 
 Key = TypeVar("Key", bound=Hashable)
@@ -17,6 +17,11 @@ DISLIKE = "dislike"
 DEFAULT_EVENT_WEIGHTS = {"like": 1.0, "purchase": 1.0, "view": 0.3, "dislike": 1.0}
 EVENTS_KNOWN = "events_through"  # in a manifest's data: the last event that is in its training data
 ERASURES_KNOWN = "erasures_through"  # in a manifest's data: the last erasure that its training data left out
+
+
+def learned_by(data: Mapping[str, Any]) -> Marks:
+    """How far in the event store a version has come, by its manifest's `data`."""
+    return Marks(events=int(data.get(EVENTS_KNOWN, 0)), erasures=int(data.get(ERASURES_KNOWN, 0)))
 
 
 def still_held(

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from cml.events import schema
 from cml.events.database import POSTGRES, SQLITE
+from cml.events.numbers import behind, raise_counters
 from cml.events.transactions import Transactions
 from cml.events.values import MOMENT, Changes, Event, Experiment, ItemState, Marks, user_digest
 
@@ -46,6 +47,30 @@ class EventStore:
     def may_block(self) -> bool:
         """Whether the database is a server, which may be slow or gone while this process is well."""
         return self._database.dialect != SQLITE
+
+    @property
+    def complaint(self) -> str | None:
+        """What is wrong where another SQLite file was at this place before, which is gone; else None."""
+        return self._database.complaint
+
+    def accept(self) -> None:
+        """Take what is there for the store that belongs here: nothing is wrong any more."""
+        self._database.accept()
+
+    def number_after(self, learned: Marks) -> Marks | None:
+        """Give new rows numbers above `learned`, which published versions know: else they would be old news.
+
+        Returns how far the numbers had come if they were behind, as in a new or an older database; else None.
+        """
+        if not self.is_behind(learned):
+            return None
+        with self._database.writing() as connection:
+            return raise_counters(connection, learned)
+
+    def is_behind(self, learned: Marks) -> bool:
+        """Whether published versions know rows that this store never numbered."""
+        with self._database.reading() as connection:
+            return bool(behind(connection, learned))
 
     def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""

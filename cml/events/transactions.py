@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from cml.errors import EventStoreError
 from cml.events import schema
 from cml.events.database import SQLITE, SameFile, open_engine
+from cml.events.identity import complaint, identify, note
 from cml.events.lookout import Lookout, lookout
 
 WRITER_LOCK = 0x636D6C  # PostgreSQL: one writer at a time, so that numbers become visible in order
@@ -36,6 +37,8 @@ class Transactions:
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lookout = lookout(self._reader)
         self._migrated = False
+        self._number = 0  # of an SQLite file
+        self.complaint: str | None = None  # where another SQLite file was here before
         self._file = SameFile(self._engine)
         try:
             self._migrate()
@@ -115,6 +118,13 @@ class Transactions:
             yield probe
             probe.close()
 
+    def accept(self) -> None:
+        """Take an SQLite file for the one that belongs here, whatever was here before."""
+        if self._file.path is not None:
+            with self._told("written"):
+                note(self._file.path, self._number)
+            self.complaint = None
+
     def forget_log(self) -> None:
         """Move SQLite's write-ahead log into the database file and empty it: erased rows must not linger there."""
         if self._is_sqlite:
@@ -128,8 +138,13 @@ class Transactions:
     def _migrate(self) -> None:
         with self._written(patient=True) as connection:
             schema.migrate(connection)
+            if self._file.path is not None:
+                self._number = identify(connection)
         self._file.remember()
         self._migrated = True
+        if self._file.path is not None:
+            with self._told("written"):
+                self.complaint = complaint(self._file.path, self._number)
 
     @contextmanager
     def _written(self, *, patient: bool = False) -> Iterator[Connection]:

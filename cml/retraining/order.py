@@ -20,6 +20,7 @@ class Order:
     config: RunConfig
     files: tuple[Path, ...] = ()
     events: str | None = None  # URL of the event store
+    no_events: bool = False  # also where the current version learned from events
     items: Path | None = None
     item_kinds: Mapping[str, str] = field(default_factory=dict)
     users: Path | None = None

@@ -15,7 +15,8 @@ import numpy as np
 from cml.artifact import Artifact, write
 from cml.content import Content
 from cml.data.dataset import Dataset
-from cml.errors import ConfigError
+from cml.errors import ConfigError, EventStoreError
+from cml.events.meaning import learned_by
 from cml.events.store import EventStore
 from cml.events.values import Marks
 from cml.growth import with_added
@@ -142,6 +143,7 @@ def _erased_since(order: Order, work: Workspace) -> bool:
 def _go(begun: _Round, clock: Callable[[], float]) -> Retraining:
     current = begun.registry.load(begun.before) if begun.before else None
     _require_files(begun.order, current)
+    _require_events(begun.order, current)
     gathered = begun.work.gathered_once(lambda: _gather(begun.order, begun.started_at))
     for reject in gathered.rejected:
         begun.tell(f"rejected: {reject}")
@@ -247,6 +249,29 @@ def _require_files(order: Order, current: Content | None) -> None:
             f"the current version learned from files, too ({pairs:,} pairs): give them with --train, or say "
             "--events-only to learn from the event store alone"
         )
+
+
+def _require_events(order: Order, current: Content | None) -> None:
+    """A version that learned from events must not be replaced by one that forgot them because a store is gone."""
+    learned = learned_by(current.data) if current is not None else Marks()
+    if not order.events:
+        if learned.events and not order.no_events:
+            raise ConfigError(
+                f"the current version learned from events, too (through number {learned.events:,}): say where they are "
+                "with --events, or --no-events to forget them"
+            )
+        return
+    with _store(order) as store:
+        assert store is not None
+        wrong = store.complaint
+        if not wrong and store.is_behind(learned):
+            wrong = (
+                f"{store} is a new database, or an older one: the current version has learned from events through "
+                f"number {learned.events:,} and knows of {learned.erasures:,} erasures. Name the right one, or restore "
+                "a backup (`cml events restore`)"
+            )
+    if wrong:
+        raise EventStoreError(f"{wrong}; to forget what the events said, say --no-events")
 
 
 def _has_erased(current: Content | None, data: Dataset) -> bool:

@@ -46,7 +46,7 @@ def routes(context: Context) -> APIRouter:
 
 def readiness(context: Context) -> Status:
     """Whether to send requests to this process, and what is wrong with it."""
-    problems = [context.store.failure, context.live.failure]
+    problems = [context.store.failure, context.live.failure, *context.losses.problems]
     if os.environ.get("OMP_NUM_THREADS") != "1":
         problems.append("OMP_NUM_THREADS is not 1: searches of several workers will starve each other")
     if context.lifecycle.draining:
