@@ -6,10 +6,15 @@ import csv
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
+from cml.config import DataConfig
 from cml.data.dataset import Dataset
+from cml.data.reading import Reading, read_interactions
 from cml.vocabulary import Vocabulary
 
 
@@ -51,3 +56,18 @@ def dataset_of(
         liked=None if liked is None else np.array(liked),
         timestamps=None if timestamps is None else np.array(timestamps, dtype=float),
     )
+
+
+def read(path: Path, config: DataConfig | None = None, **options: Any) -> Reading:
+    """Interactions from a file, with the usual settings unless others are given."""
+    return read_interactions(path, config or DataConfig(), **options)
+
+
+# For tests by examples that write into `tmp_path` again and again.
+SAME_TMP_PATH = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+
+# Anything that can stand in a UTF-8 file; lone surrogates cannot, and a null byte or a bare carriage return
+# ends a line or a field in more readers than not.
+IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1, max_size=6)
