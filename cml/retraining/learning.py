@@ -11,6 +11,7 @@ import torch
 
 from cml.artifact import Artifact
 from cml.config import RunConfig
+from cml.content import Content
 from cml.data.dataset import Dataset
 from cml.described import features_of, user_features_of
 from cml.errors import StoppedError, TrainingError
@@ -30,6 +31,7 @@ from cml.training.space import Space
 from cml.training.trainer import Fit, Progress, Validate, fit
 
 WARM_PATIENCE = 3  # validations without improvement; a warm start is near the place where it ends
+WARM_RATE = 0.1  # of the learning rate: full steps would first undo what the version before knows
 BLIND_EPOCHS = 3  # of a warm start where too few pairs could choose the epoch
 LEAST_TO_CHOOSE = 20  # users
 DECIDED = ("model.regularization", "train.temperature")  # by the start, once a round
@@ -80,8 +82,6 @@ class Learner:
         validate = self._validation(data, parts.choose, config)
         if validate is None and self.current is not None:
             return {"epochs": BLIND_EPOCHS, "metrics": {}, "history": []}
-        if self.current is not None:
-            config = changed(config, "train.patience", min(WARM_PATIENCE, config.train.patience))
         found = self._fit("choosing", data, config, validate=validate)
         return {
             "epochs": found.best_epoch,
@@ -116,6 +116,7 @@ class Learner:
             f"{self.identity} {data.fingerprint()}",
             pause=0.0,
         )
+        config = warmed(config) if self.current is not None else config
         described = user_features_of(data, config, self.users)
         found = fit(
             data,
@@ -137,8 +138,14 @@ class Learner:
         return as_soft(self.current, self.config) if self.current is not None else self.config
 
 
+def warmed(config: RunConfig) -> RunConfig:
+    """The settings of a training that starts near the place where it ends; no version is published with them."""
+    gentle = changed(config, "train.learning_rate", WARM_RATE * config.train.learning_rate)
+    return changed(gentle, "train.patience", min(WARM_PATIENCE, config.train.patience))
+
+
 def warm_start(
-    current: Artifact, data: Dataset, config: RunConfig, described: EncodedFeatures | None
+    current: Content, data: Dataset, config: RunConfig, described: EncodedFeatures | None
 ) -> Space:
     """The current version's vectors for this data; users whom it did not know lean on their features."""
     carried = carry_over(current, data, config)

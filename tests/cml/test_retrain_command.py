@@ -162,3 +162,18 @@ def test_features_and_items_that_were_added_by_them_live_on(tmp_path: Path) -> N
     assert list(model.items)[-1] == "waiting"
     place = model.placer.place([{"group": ["1"]}]).vectors[0]
     assert np.allclose(model.item_vectors[-1], place)
+
+
+def test_a_warm_start_takes_gentle_steps_and_the_settings_that_are_published_stay(
+    models: Path, tmp_path: Path
+) -> None:
+    rates = {}
+    for start in ("--cold", "--restart"):  # the second: warm
+        data = two_groups(tmp_path / f"{start}.csv", likes=10 if start == "--cold" else 12)
+        found = json.loads(retrain(data, models, start, "--gate", "1", "--json").stdout)
+        assert (found["outcome"], found["warm"]) == ("published", start != "--cold")
+        rates[start] = found["chosen"]["history"][0]["learning_rate"]
+    assert rates["--restart"] == pytest.approx(0.1 * rates["--cold"])
+    config = read_manifest(Registry(models).path(Registry(models).current())).config
+    assert config["train"]["learning_rate"] == pytest.approx(rates["--cold"])
+    assert config["train"]["patience"] > 3
