@@ -26,6 +26,7 @@ from cml.data.dataset import Dataset
 from cml.data.reading import read_together
 from cml.evaluation.evaluate import HeldOut, evaluate
 from cml.pipeline import validation
+from cml.training.start import starting_space
 from cml.training.trainer import Fit, fit
 
 METRICS = ("recall@50", "ndcg@10")
@@ -81,7 +82,8 @@ def main() -> None:
 def _run(
     train: Dataset, valid: Dataset, test: Dataset, settings: tuple[str, ...], seed: int
 ) -> dict[str, Any]:
-    rule = (len(train) / train.n_users / train.n_items) ** 0.25
+    plain = load_config(seed=seed)
+    rule = starting_space(train.positives(), plain.model, plain.rng("start")).temperature or 0.0
     overrides = tuple(text.format(half=rule / 2, twice=rule * 2) for text in settings)
     config = load_config(overrides=overrides, seed=seed)
     started = time.perf_counter()

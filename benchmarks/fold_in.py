@@ -33,9 +33,7 @@ from cml.evaluation.held_out import HeldOut
 from cml.evaluation.ranking import top_unseen
 from cml.fold_in import FoldIn
 from cml.pipeline import validation
-from cml.training.rules import resolved
-from cml.training.space import Space
-from cml.training.trainer import fit
+from cml.training.trainer import Fit, fit
 
 METRICS = ("recall@50", "ndcg@10")
 
@@ -71,14 +69,13 @@ def measured(parts: Parts, given: argparse.Namespace) -> Iterator[dict[str, Any]
         config = load_config(overrides=tuple(given.set), seed=seed, threads=given.threads)
         strangers = held_out_users(parts.train, given.share, np.random.default_rng(seed))
         judged = _of_users(parts.to_judge, strangers)
-        everybody = learned(parts.train, parts.valid, config)
+        everybody = learned(parts.train, parts.valid, config).space
         trained = _judged(everybody.users[judged.user_rows], everybody.items, judged)
         valid = parts.valid.over(parts.train.users, parts.train.items)
         others, chooses = (part.take(~np.isin(part.user_rows, strangers)) for part in (parts.train, valid))
-        space = learned(others, chooses, config)  # the vocabularies stay, so rows mean the same
-        folded = _judged(
-            folded_in(space, parts.train.positives(), judged.user_rows, config), space.items, judged
-        )
+        found = learned(others, chooses, config)  # the vocabularies stay, so rows mean the same
+        points = folded_in(found, parts.train.positives(), judged.user_rows)
+        folded = _judged(points, found.space.items, judged)
         gap = compare(folded, trained, np.random.default_rng(0))
         yield {
             "seed": seed,
@@ -95,20 +92,17 @@ def held_out_users(train: Dataset, share: float, rng: np.random.Generator) -> ND
     return np.sort(rng.choice(train.n_users, max(1, round(share * train.n_users)), replace=False))
 
 
-def learned(train: Dataset, valid: Dataset, config: RunConfig) -> Space:
+def learned(train: Dataset, valid: Dataset, config: RunConfig) -> Fit:
     """What training makes of these pairs, the epoch chosen on the validation pairs of their users."""
-    config = resolved(config, train.n_users, train.n_items, int(train.liked.sum()))
-    return fit(train, config, validate=validation(train, valid, config)).space
+    return fit(train, config, validate=validation(train, valid, config))
 
 
-def folded_in(
-    space: Space, positives: csr_array, user_rows: NDArray[np.integer], config: RunConfig
-) -> torch.Tensor:
-    """Points (len(user_rows), dim) from each user's liked items alone."""
-    counts = positives.shape[0], positives.shape[1], positives.nnz
-    temperature = resolved(config, *counts).train.temperature
+def folded_in(found: Fit, positives: csr_array, user_rows: NDArray[np.integer]) -> torch.Tensor:
+    """Points (len(user_rows), dim) from each user's liked items alone, as a service of this model places them."""
+    temperature = found.config.train.temperature
+    assert temperature is not None  # decided by training where it was left open
     place = FoldIn(
-        space.items.numpy(), temperature=float(temperature or 0.0), radius=float(space.radius or 1.0)
+        found.space.items.numpy(), temperature=temperature, radius=float(found.space.radius or 1.0)
     )
     liked = (positives.indices[positives.indptr[row] : positives.indptr[row + 1]] for row in user_rows)
     return torch.from_numpy(np.stack([place.point(rows) for rows in liked]))

@@ -26,7 +26,7 @@ def test_what_held_out_users_like_teaches_a_model_without_them_nothing(tmp_path:
     parts = tiny_parts(tmp_path)
     rows = np.flatnonzero([int(user[1:]) % 2 for user in parts.train.users])
     others = parts.train.take(~np.isin(parts.train.user_rows, rows))
-    space = learned(others, parts.valid, load_config(overrides=QUICK))
+    space = learned(others, parts.valid, load_config(overrides=QUICK)).space
     foreign = [row for row, item in enumerate(parts.train.items) if int(item[1:]) >= ITEMS // 2]
     assert len(space.items) == parts.train.n_items
     spread = space.items[foreign].std(0).max()

@@ -77,3 +77,8 @@ def registry(directory: Path, versions: int) -> Registry:
         artifact.write(content(seed=seed), directory / f"run{seed}")
         models.publish(directory / f"run{seed}")
     return models
+
+
+def ids(found):
+    """The item ids of a list, in its order."""
+    return [item.item_id for item in found.items]

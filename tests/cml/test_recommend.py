@@ -12,7 +12,7 @@ from cml.errors import QueryError, VocabularyError
 from cml.neighbours import similar_users, users_for_item
 from cml.recommend import Signal, popular, recommend, recommend_batch, recommend_session, similar_items
 from cml.snapshot import Snapshot
-from tests.cml.small_models import DAY, GENRES, content
+from tests.cml.small_models import DAY, GENRES, content, ids
 from tests.reference.lists import matches, mmr, nearest
 
 
@@ -38,10 +38,6 @@ def made(directory, kind):
     loaded = artifact.load(directory / "artifact")
     assert loaded.manifest.index.kind == kind
     return Snapshot(loaded, "000001-aaaaaaaaaaaa")
-
-
-def ids(found):
-    return [item.item_id for item in found.items]
 
 
 def brute_force(snapshot, user_id, allowed=None, with_seen=False):
@@ -256,60 +252,6 @@ def test_similar_items_are_the_nearest_without_the_item_itself(exact):
     assert "film-042" not in ids(similar_items(exact, "film-042", k=600, exclude_seen=False))
     with pytest.raises(VocabularyError, match="film-999"):
         similar_items(exact, "film-999")
-
-
-def test_a_session_gets_items_near_what_it_liked(exact):
-    liked = [Signal("film-010"), Signal("film-020"), Signal("unknown")]
-    found = recommend_session(exact, liked, [Signal("film-030")], k=590, because=1)
-    assert found.strategy == "session"
-    assert found.skipped == ("unknown",)
-    assert not {"film-010", "film-020", "film-030"} & set(ids(found))
-    assert {item.because[0].item_id for item in found.items} == {"film-010", "film-020"}
-    distances = [item.distance for item in found.items]
-    assert distances == sorted(distances)
-    vectors = exact.artifact.item_vectors
-    near = np.linalg.norm(vectors[[item.row for item in found.items[:20]]] - vectors[10], axis=1).mean()
-    assert near < np.linalg.norm(vectors - vectors[10], axis=1).mean()
-
-
-def test_a_session_of_a_known_user_adds_to_what_training_knows(exact):
-    user = exact.user_row("user/11")
-    known = {exact.artifact.items[row] for row in exact.seen_rows(user)}
-    before = recommend(exact, "user/11", k=10)
-    fresh = before.items[0].item_id
-    found = recommend_session(exact, [Signal(fresh)], user_id="user/11", k=10)
-    assert found.strategy == "personal"
-    assert not (known | {fresh}) & set(ids(found))
-
-
-def test_disliked_items_never_come_back_and_a_dislike_outweighs_a_like(exact):
-    found = recommend_session(
-        exact,
-        [Signal("film-001"), Signal("film-002")],
-        [Signal("film-002")],
-        k=600,
-        exclude_seen=False,
-        because=5,
-    )
-    assert "film-002" not in ids(found)
-    assert "film-001" in ids(found)
-    assert all([reason.item_id for reason in item.because] == ["film-001"] for item in found.items)
-
-
-def test_a_session_without_a_known_like_gets_the_fallback_list(exact):
-    found = recommend_session(exact, [Signal("unknown")], [Signal("film-001")], k=600)
-    assert found.strategy == "popular"
-    assert found.skipped == ("unknown",)
-    assert "film-001" not in ids(found)
-
-
-def test_newer_likes_pull_harder(exact):
-    def distance_to(item_id, old, new):
-        likes = [Signal(old, time=0.0), Signal(new, time=300 * DAY)]
-        found = recommend_session(exact, likes, k=600, exclude_seen=False)
-        return next(item.distance for item in found.items if item.item_id == item_id)
-
-    assert distance_to("film-050", "film-060", "film-050") < distance_to("film-050", "film-050", "film-060")
 
 
 def test_a_batch_is_one_list_after_the_other(exact):

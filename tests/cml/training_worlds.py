@@ -41,3 +41,14 @@ def scattered(*, users=30, items=25, likes=6, seed=0):
     disliked = [(user, items - 1 - user % 3) for user in range(0, users, 2)]
     weights = rng.uniform(0.5, 2.0, len(liked) + len(disliked)).astype(np.float32)
     return dataset(liked, users=users, items=items, disliked=disliked, weights=weights)
+
+
+def saving_until(epoch, checkpoint):
+    """A `save` for training that is interrupted after this epoch."""
+
+    def save(plan, progress):
+        checkpoint.save(plan, progress)
+        if progress.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return save

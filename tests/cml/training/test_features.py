@@ -20,7 +20,7 @@ from cml.training.ridge import ridge
 from cml.training.space import Space
 from cml.training.trainer import fit
 from tests.cml.training.test_engine import first_step
-from tests.cml.training_worlds import scattered, two_tastes
+from tests.cml.training_worlds import saving_until, scattered, two_tastes
 from tests.reference import features as slow
 
 
@@ -128,16 +128,8 @@ def test_a_resumed_run_with_features_ends_exactly_like_an_uninterrupted_one(tmp_
     config = load_config(overrides=("dim=6", "epochs=4", "batch_size=64"))
     undisturbed = fit(world, config, features=features)
 
-    def stop(checkpoint: Checkpoint):
-        def save(plan, progress):
-            checkpoint.save(plan, progress)
-            if progress.epoch == 2:
-                raise KeyboardInterrupt
-
-        return save
-
     checkpoint = Checkpoint(tmp_path / "state", "run", pause=0.0)
-    fit(world, config, features=features, save=stop(checkpoint))
+    fit(world, config, features=features, save=saving_until(2, checkpoint))
     resumed = fit(world, config, features=features, resume=checkpoint.resume)
     assert torch.equal(resumed.space.items, undisturbed.space.items)
     without = fit(world, config)

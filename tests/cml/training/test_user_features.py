@@ -17,7 +17,7 @@ from cml.training.space import Space
 from cml.training.trainer import fit
 from cml.training.tuning import Budget, Tuner
 from tests.cml.training.test_engine import first_step
-from tests.cml.training_worlds import dataset, scattered, two_tastes
+from tests.cml.training_worlds import dataset, saving_until, scattered, two_tastes
 from tests.reference import features as slow
 
 
@@ -107,16 +107,8 @@ def test_a_resumed_run_ends_exactly_like_an_uninterrupted_one(tmp_path, hidden) 
     )
     undisturbed = fit(world, config, user_features=features)
 
-    def stop(checkpoint: Checkpoint):
-        def save(plan, progress):
-            checkpoint.save(plan, progress)
-            if progress.epoch == 2:
-                raise KeyboardInterrupt
-
-        return save
-
     checkpoint = Checkpoint(tmp_path / "state", "run", pause=0.0)
-    fit(world, config, user_features=features, save=stop(checkpoint))
+    fit(world, config, user_features=features, save=saving_until(2, checkpoint))
     resumed = fit(world, config, user_features=features, resume=checkpoint.resume)
     assert torch.equal(resumed.space.users, undisturbed.space.users)
 
