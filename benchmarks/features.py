@@ -39,7 +39,7 @@ BUCKETS = {"0 to 4 likes": (0, 4), "5 to 19 likes": (5, 19), "20 or more": (20, 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
-    given = _parser().parse_args(words)
+    given = parser_of(__doc__, ["cold", "in-matrix", "sparse"], "item").parse_args(words)
     if len(list(usable([given.data, given.parts or given.data]))) < 2:
         return
     record: dict[str, Any] = {"features": given.features, "settings": given.set}
@@ -158,17 +158,17 @@ def run_cml(*words: Any) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser_of(page: str | None, kinds: Sequence[str], table: str) -> argparse.ArgumentParser:
+    """Options of a benchmark on features of a table ("item" or "user"); `--seeds` counts for the first of `kinds`."""
+    parser = argparse.ArgumentParser(description=(page or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="a set's directory")
-    parser.add_argument("--features", required=True, help="columns of its item table")
+    parser.add_argument("--features", required=True, help=f"columns of its {table} table")
     parser.add_argument(
         "--parts", type=Path, help="fixed parts for in-matrix and sparse, else those of --data"
     )
     parser.add_argument("--like-threshold", type=float, help="rating from which on a pair is liked")
-    parser.add_argument("--seeds", type=int, default=3, help="of cold items")
+    parser.add_argument("--seeds", type=int, default=3, help=f"of {kinds[0]}")
     parser.add_argument("--warm-seeds", type=int, default=3, help="of the other two")
-    kinds = ["cold", "in-matrix", "sparse"]
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--set", action="append", default=[], help="a setting of training; repeatable")
     parser.add_argument("--threads", type=int, default=1)

@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.features import METRICS, SHARE, compared, run_cml, thinned
+from benchmarks.features import METRICS, SHARE, compared, parser_of, run_cml, thinned
 from benchmarks.ours import vectors
-from benchmarks.records import RESULTS, birthplace, write_record
+from benchmarks.records import birthplace, write_record
 from benchmarks.splits import Parts, read_parts, usable, write_part
 from cml.artifact import load
 from cml.config import DataConfig
@@ -212,13 +212,7 @@ def _options(given: argparse.Namespace, seed: int, *, features: bool = True) -> 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="a set's directory")
-    parser.add_argument("--features", required=True, help="columns of its user table")
-    parser.add_argument(
-        "--parts", type=Path, help="fixed parts for in-matrix and sparse, else those of --data"
-    )
-    parser.add_argument("--like-threshold", type=float, help="rating from which on a pair is liked")
+    parser = parser_of(__doc__, ["strangers", "in-matrix", "sparse"], "user")
     parser.add_argument("--choose", action="store_true", help="strangers from the half that chooses settings")
     parser.add_argument(
         "--weights", type=float, nargs="+", help="of the features beside likes, by default training's"
@@ -226,13 +220,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--shuffled", action="store_true", help="deal the user table's rows out to other users"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="of strangers")
-    parser.add_argument("--warm-seeds", type=int, default=3, help="of the other two")
-    kinds = ["strangers", "in-matrix", "sparse"]
-    parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
-    parser.add_argument("--set", action="append", default=[], help="a setting of training; repeatable")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--results", type=Path, default=RESULTS)
     return parser
 
 
