@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from cml.artifact import Artifact
 from cml.config import RunConfig
@@ -117,18 +119,21 @@ class Learner:
             pause=0.0,
         )
         config = warmed(config) if self.current is not None else config
-        described = user_features_of(data, config, self.users)
+        features = features_of(data, config, self.catalogue, told=self.told)
+        user_features = user_features_of(data, config, self.users)
         found = fit(
             data,
             config,
-            start=warm_start(self.current, data, config, described) if self.current is not None else None,
+            start=warm_start(self.current, data, config, features, user_features)
+            if self.current is not None
+            else None,
             epochs=epochs,
             validate=validate,
             listen=self.listen,
             save=checkpoint.save,
             resume=_forgiving(checkpoint),
-            features=features_of(data, config, self.catalogue, told=self.told),
-            user_features=described,
+            features=features,
+            user_features=user_features,
         )
         if found.stopped == "interrupted":
             raise StoppedError("stopped while training; run the same command to go on")
@@ -145,17 +150,34 @@ def warmed(config: RunConfig) -> RunConfig:
 
 
 def warm_start(
-    current: Content, data: Dataset, config: RunConfig, described: EncodedFeatures | None
+    current: Content,
+    data: Dataset,
+    config: RunConfig,
+    features: EncodedFeatures | None = None,
+    user_features: EncodedFeatures | None = None,
 ) -> Space:
-    """The current version's vectors for this data; users whom it did not know lean on their features."""
+    """The current version's vectors for this data; items and users whom it did not know lean on their features."""
     carried = carry_over(current, data, config)
-    if described is not None:
-        users = carried.space.users
-        likes = np.bincount(data.user_rows[data.liked], minlength=data.n_users)
-        leaned = torch.from_numpy(described.leaned(users.numpy(), likes, carried.space.radius))
-        leaned[carried.known_users] = users[carried.known_users]
-        users.copy_(leaned)
-    return carried.space
+    space = carried.space
+    likes = np.bincount(data.item_rows[data.liked], minlength=data.n_items)
+    users_likes = np.bincount(data.user_rows[data.liked], minlength=data.n_users)
+    _lean(space.items, features, likes, carried.known_items, space.radius)
+    _lean(space.users, user_features, users_likes, carried.known_users, space.radius)
+    return space
+
+
+def _lean(
+    vectors: Tensor,
+    features: EncodedFeatures | None,
+    likes: NDArray[np.integer],
+    known: Tensor,
+    radius: float | None,
+) -> None:
+    """Draw all rows but the known ones towards where their features say, in place."""
+    if features is not None:
+        leaned = torch.from_numpy(features.leaned(vectors.numpy(), likes, radius))
+        leaned[known] = vectors[known]
+        vectors.copy_(leaned)
 
 
 def _forgiving(checkpoint: Checkpoint) -> Callable[[Plan], Progress]:

@@ -88,7 +88,7 @@ def test_a_warm_start_leaves_those_it_knows_where_they_were(
     config = RunConfig.model_validate(current.config)
     described = user_features_of(data, config, partial(read_users, users))
     rows = [data.users.row(name) for name in ("u1", "u2", "late")]
-    plain, leaning = (warm_start(current, data, config, each).users[rows] for each in (None, described))
+    plain, leaning = (warm_start(current, data, config, None, each).users[rows] for each in (None, described))
     torch.testing.assert_close(leaning[:2], plain[:2], rtol=0, atol=0)
     assert float((leaning[2] - plain[2]).norm()) > 0.1
 
