@@ -39,7 +39,7 @@ def test_the_bill_of_materials_of_the_service_is_what_the_lock_says_and_our_pack
     bill = json.loads(docker("run", "--rm", SERVICE, "python", "-c", script).stdout)
     urls = {part["purl"] for part in bill["components"]}
     ours = f"pkg:pypi/cml-recommender@{project()['version']}"
-    expected = {f"pkg:pypi/{name}@{version}" for name, version in locked().items()} | {ours}
+    expected = {f"pkg:pypi/{name}@{version}" for name, version in locked("service.lock").items()} | {ours}
     assert {url for url in urls if url.startswith("pkg:pypi/")} == expected
     assert any(url.startswith("pkg:deb/debian/base-files@") for url in urls)
 
