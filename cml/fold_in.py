@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 POOL = 512  # items that stand for the catalogue; more gain nothing measurable
 STEPS = 3  # gradient steps; more gain nothing measurable
 HALF_LIFE = 30 * 86400.0  # seconds
+# Weights may differ by any factor. What counts next to nothing must not become infinite where it is divided by:
+_MOST_PRIOR = 1e6  # likes that a prior counts as beside one like
+_FEWEST = 1e-300  # items that a disliked one stands for
 
 
 class Liked(NamedTuple):
@@ -32,7 +35,7 @@ class Liked(NamedTuple):
     def of(cls, vectors: NDArray[np.float32], weights: NDArray[np.floating], temperature: float) -> Liked:
         """Vectors (liked, dim) with weights that count relative to each other."""
         squares = np.einsum("ij,ij->i", vectors, vectors)
-        return cls(vectors, squares / temperature, weights / weights.sum())
+        return cls(vectors, squares / temperature, (weights / weights.sum()).astype(vectors.dtype))
 
 
 class Prior(NamedTuple):
@@ -107,9 +110,9 @@ class FoldIn:
             raise ValueError("a point needs at least one liked item")
         liked_weights = _weights(weights, len(liked))
         disliked = np.empty(0, dtype=np.int64) if disliked is None else np.asarray(disliked)
-        negatives = self._negatives(
-            liked, disliked, _weights(disliked_weights, len(disliked)) / liked_weights.sum()
-        )
+        away_weights = _weights(disliked_weights, len(disliked))
+        shares = away_weights / (liked_weights.sum() + away_weights.sum())
+        negatives = self._negatives(liked, disliked, shares)
         targets = Liked.of(self._vectors_of(np.asarray(liked)), liked_weights, self._temperature)
         begin = (
             self._on_surface(targets.weights @ targets.vectors)
@@ -117,13 +120,13 @@ class FoldIn:
             else np.asarray(start, dtype=np.float32)
         )
         if prior is not None:
-            prior = Prior(prior.place, prior.weight / float(liked_weights.sum()))
+            prior = Prior(prior.place, min(prior.weight / float(liked_weights.sum()), _MOST_PRIOR))
         return self._descend(begin, targets, negatives, prior)
 
     def _negatives(
-        self, liked: NDArray[np.integer], disliked: NDArray[np.integer], disliked_ratios: NDArray[np.float32]
+        self, liked: NDArray[np.integer], disliked: NDArray[np.integer], shares: NDArray[np.float64]
     ) -> Negatives:
-        """The pool without the user's items, standing for the whole catalogue, and the disliked items."""
+        """The pool without the user's items, standing for the whole catalogue; disliked items for `shares` of it."""
         own = np.concatenate([liked, disliked])
         at = np.minimum(self._pool_rows.searchsorted(own), len(self._pool_rows) - 1)
         at = at[self._pool_rows[at] == own]
@@ -134,8 +137,8 @@ class FoldIn:
         offsets[at] = -np.inf  # stands for no item: cheaper than copying the others out
         if not len(disliked):
             return Negatives(vectors, offsets)
-        shares = disliked_ratios / (1 + disliked_ratios.sum())
-        away = Negatives.of(self._vectors_of(disliked), np.log(shares * n_items), self._temperature)
+        log_counts = np.log(np.maximum(shares * n_items, _FEWEST))
+        away = Negatives.of(self._vectors_of(disliked), log_counts, self._temperature)
         return Negatives(np.concatenate([vectors, away.vectors]), np.concatenate([offsets, away.offsets]))
 
     def _descend(
@@ -193,14 +196,15 @@ def smooth_warp_gradient(
 def recency_weights(times: NDArray[np.floating], half_life: float = HALF_LIFE) -> NDArray[np.float64]:
     """Weights (n,) that halve for every `half_life` seconds before the latest time; unknown (NaN): 1."""
     known = np.isfinite(times)
-    latest = times[known].max() if known.any() else 0.0
-    return np.where(known, np.exp2((np.nan_to_num(times) - latest) / half_life), 1.0)
+    ages = np.where(known, times, 0.0) / half_life
+    latest = ages[known].max() if known.any() else 0.0
+    return np.where(known, np.exp2(ages - latest), 1.0)
 
 
-def _weights(given: NDArray[np.floating] | None, n: int) -> NDArray[np.float32]:
+def _weights(given: NDArray[np.floating] | None, n: int) -> NDArray[np.float64]:
     if given is None:
-        return np.ones(n, dtype=np.float32)
-    weights = np.array(given, dtype=np.float32)
+        return np.ones(n, dtype=np.float64)
+    weights = np.array(given, dtype=np.float64)
     if weights.shape != (n,) or not (np.isfinite(weights) & (weights > 0)).all():
         raise ValueError(f"weights {given!r}: expected {n} positive numbers")
     return weights

@@ -39,6 +39,7 @@ SESSION = "session"  # from a point folded in for a user that the model does not
 FEATURES = "features"  # from the place that the features of such a user give, without any like
 SESSION_FEATURES = "session-features"  # from a point folded in from likes and features
 SIMILAR = "similar"
+_LEAST = 1e-300  # weight of a signal, however old: it counts next to nothing and is liked all the same
 Fallback = Literal["popular", "trending", "recent"]
 
 
@@ -205,7 +206,7 @@ def _rows_and_weights(
         if row == UNKNOWN_ROW:
             unknown.append(signal.item_id)
         else:
-            weights[row] = weights.get(row, 0.0) + signal.weight * recency
+            weights[row] = weights.get(row, 0.0) + max(signal.weight * recency, _LEAST)
     return weights, unknown
 
 

@@ -138,8 +138,8 @@ class SessionRequest(ListOptions):
         json_schema_extra={
             "examples": [
                 {
-                    "liked": [{"item_id": "0133093", "weight": 2}],
-                    "disliked": [{"item_id": "0120338"}],
+                    "liked": [{"item_id": "tt0133093", "weight": 2}],
+                    "disliked": [{"item_id": "tt0120338"}],
                     "k": 5,
                 },
                 {"user_features": {"age": 34, "occupation": "librarian"}, "k": 5},
@@ -201,7 +201,7 @@ class EventsRequest(Asked):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"events": [{"event_id": "c7-1", "user_id": "42", "item_id": "0133093", "type": "like"}]}
+                {"events": [{"event_id": "c7-1", "user_id": "42", "item_id": "tt0133093", "type": "like"}]}
             ]
         },
     )

@@ -17,7 +17,7 @@ from service.routes.responses import raw, shaped
 from service.schemas import Item, ItemList, ItemMatches, UserList
 
 ItemId = Annotated[
-    str, Path(description="Any text, percent-encoded as one path segment.", examples=["0133093"])
+    str, Path(description="Any text, percent-encoded as one path segment.", examples=["tt0133093"])
 ]
 Options = Annotated[ListOptions, Depends(list_options)]
 Length = Annotated[int | None, Query(ge=1, description="Length of the list.", examples=[10])]

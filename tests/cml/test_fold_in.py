@@ -119,6 +119,23 @@ def test_weights_that_mean_nothing_are_refused(items, weights):
         FoldIn(items, temperature=T, radius=1.0).point(np.array([1, 2]), np.array(weights))
 
 
+def test_weights_may_differ_by_any_factor(items):
+    fold, liked, disliked = FoldIn(items, temperature=T, radius=1.0), np.array([5, 40]), np.array([7, 50])
+    prior = Prior(np.array([0.2, -0.5, 0.3, 0.1, -0.4, 0.2], np.float32), 1.0)
+
+    def point(weights, away=(1e-300, 1e-300), prior=None):
+        return fold.point(
+            liked, np.array(weights), disliked=disliked, disliked_weights=np.array(away), prior=prior
+        )
+
+    np.testing.assert_allclose(point([1e-300, 1.0]), point([1e-9, 1.0]), atol=1e-5)
+    np.testing.assert_allclose(point([1e-300, 2e-300], prior=prior), prior.place, atol=1e-4)
+    np.testing.assert_allclose(
+        point([1e-300, 2e-300], (1e3, 1.0)), point([1e-9, 2e-9], (1e3, 1.0)), atol=1e-5
+    )
+    np.testing.assert_allclose(point([1e-300, 2e-300], (1e-300, 2e-300)), point([1, 2], (1, 2)), atol=1e-6)
+
+
 def test_no_liked_item_is_refused(items):
     with pytest.raises(ValueError, match="liked"):
         FoldIn(items, temperature=T, radius=1.0).point(np.empty(0, dtype=np.int64))
@@ -129,6 +146,7 @@ def test_weights_halve_with_age_and_unknown_times_count_fully():
     times = np.array([100 * day, 70 * day, np.nan, 40 * day])
     np.testing.assert_allclose(recency_weights(times, half_life=30 * day), [1, 0.5, 1, 0.25])
     np.testing.assert_allclose(recency_weights(np.array([np.nan, np.nan])), [1, 1])
+    np.testing.assert_array_equal(recency_weights(np.array([-1e308, 1.7e308, np.nan])), [0, 1, 1])
 
 
 @pytest.mark.parametrize("weight", [0.3, 1.0, 5.0])

@@ -127,6 +127,14 @@ def test_weights_come_from_the_event_or_from_the_type(serve):
     assert (second["time"], second["recommendation_id"]) == (12.5, "r")
 
 
+@pytest.mark.parametrize("weight", [1.0, 1e-300])
+def test_events_half_a_century_apart_are_answered_by_the_newer_one(client, weight):
+    send(client, like("new", "i0", time=0, weight=weight), like("new", "i7", time=1.7e9))
+    answer = recommended(client, "new", k=8)
+    assert ids(answer)[:2] == ["i6", "i5"]
+    assert "i0" not in ids(answer)
+
+
 def test_events_that_the_version_was_trained_on_do_not_count_twice(serve, models):
     client = serve()
     send(client, like("ann", "i7"))

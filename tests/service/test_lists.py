@@ -237,6 +237,23 @@ def test_a_session_is_answered_from_its_likes_and_dislikes(client):
     assert "i6" not in ids(client.post("/v1/recommendations", json=disliking))
 
 
+@pytest.mark.parametrize("weight", [1e-300, 1000])
+@pytest.mark.parametrize("times", [(0, 1e11), (-1.7e308, 1.7e308), (1e11, 0)])
+def test_a_session_may_reach_over_any_time_and_any_weights(client, times, weight):
+    for liked in ("i0", "unknown"):  # an unknown item makes all others old, too
+        signals = [
+            {"item_id": item_id, "time": time, "weight": weight}
+            for item_id, time in zip((liked, "i7"), times, strict=True)
+        ]
+        likes = client.post("/v1/recommendations", json={"liked": signals})
+        assert likes.json()["strategy"] == "session"
+        assert len(ids(likes)) == 6 if liked == "i0" else 7
+        dislikes = client.post(
+            "/v1/recommendations", json={"liked": [{"item_id": "i4", "weight": 1e-300}], "disliked": signals}
+        )
+        assert set(ids(dislikes)).isdisjoint({"i4", "i7", liked})
+
+
 def test_a_session_of_a_known_user_adds_to_their_history(client):
     alone = client.post("/v1/recommendations", json={"user_id": "ann", "k": 8})
     assert ids(alone) == ids(recommended(client, "ann", k=8))
