@@ -103,12 +103,18 @@ def required_scope(method: str, path: str) -> str | None:
 
 
 def read_keys(file: Path) -> dict[str, Key]:
-    """Keys by id, from `{"keys": [{"id": ..., "sha256": ..., "scopes": [...]}]}`. Raises ConfigError."""
+    """Keys by id, from a file of the text that `parse_keys` reads. Raises ConfigError."""
     try:
-        entries = orjson.loads(file.read_bytes())["keys"]
-        keys = [_key(entry) for entry in entries]
+        text = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"key file {file}: cannot be read: {error.strerror}") from None
+    return parse_keys(text, file)
+
+
+def parse_keys(text: bytes, file: Path) -> dict[str, Key]:
+    """Keys by id, from `{"keys": [{"id": ..., "sha256": ..., "scopes": [...]}]}` of this file. Raises ConfigError."""
+    try:
+        keys = [_key(entry) for entry in orjson.loads(text)["keys"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"key file {file}: {error}; write it with `python -m service.keys`") from None
     if len({key.id for key in keys}) != len(keys):

@@ -70,7 +70,7 @@ class Intake:
             user_id=event.user_id,
             item_id=event.item_id,
             type=event.type,
-            weight=self._settings.event_weights.get(event.type, 1.0) if weight is None else weight,
+            weight=self._settings.event_weights[event.type] if weight is None else weight,
             occurred_at=self._clock() if event.time is None else event.time,
             recommendation_id=event.recommendation_id,
         )

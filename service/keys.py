@@ -13,7 +13,7 @@ import orjson
 
 from cml.durable import replace_file
 from cml.errors import CmlError, ConfigError
-from service.auth import ADMIN, SCOPES, read_keys
+from service.auth import ADMIN, SCOPES, parse_keys, read_keys
 
 _file = click.option(
     "--file",
@@ -90,13 +90,13 @@ def _entries(file: Path, missing_is_empty: bool = False) -> list[dict]:
 
 
 def _write(file: Path, entries: list[dict]) -> None:
-    checked = orjson.dumps({"keys": entries}, option=orjson.OPT_INDENT_2)
+    text = orjson.dumps({"keys": entries}, option=orjson.OPT_INDENT_2)
     if len({entry["id"] for entry in entries}) != len(entries):
         raise ConfigError(
             f"key file {file} already has a key {entries[-1]['id']!r}; remove it first or take another id"
         )
-    replace_file(file.absolute(), checked + b"\n")
-    read_keys(file)
+    parse_keys(text, file)  # running services follow this file: nothing gets into it that they refuse
+    replace_file(file.absolute(), text + b"\n")
 
 
 def main() -> None:

@@ -99,7 +99,7 @@ class Pages:
     def length(self, k: int | None) -> int:
         """The length of a list that asks for `k` (None: the default). Raises Problem 422."""
         if k is None:
-            return self._settings.default_k
+            return min(self._settings.default_k, self._settings.max_k)
         if k > self._settings.max_k:
             raise invalid(f"k = {k}: at most {self._settings.max_k}; use the cursor for more")
         return k

@@ -54,8 +54,7 @@ class Records:
     def hide_item(self, item_id: str, hidden: bool) -> None:
         """Hide or show an item, leaving the rest of what is said about it."""
         with self._open() as store:
-            said = store.item(item_id) or ItemState(item_id)
-            store.put_item(ItemState(item_id, hidden, said.metadata, said.features))
+            store.hide_item(item_id, hidden)
 
     def start_experiment(self, request: ExperimentRequest) -> None:
         """From now on a share of the users gets the candidate."""

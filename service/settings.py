@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,6 +32,13 @@ from cml.storage.place import place_of
 
 PREFIX = "CML_SERVICE_"
 EVENTS_OFF = "off"
+EventWeights = Annotated[
+    dict[
+        Annotated[str, Field(pattern=f"^({'|'.join(DEFAULT_EVENT_WEIGHTS)})$")],
+        Annotated[float, Field(ge=0, le=1000)],
+    ],
+    AfterValidator(lambda given: DEFAULT_EVENT_WEIGHTS | given),
+]
 
 
 class Settings(BaseModel):
@@ -46,7 +54,7 @@ class Settings(BaseModel):
     poll_seconds: PositiveFloat = 1.0  # how often CURRENT and the key file are looked at
 
     events: str = ""  # SQLAlchemy URL; empty: events.db inside `models`; "off": no events are taken
-    event_weights: dict[str, NonNegativeFloat] = DEFAULT_EVENT_WEIGHTS
+    event_weights: EventWeights = DEFAULT_EVENT_WEIGHTS  # those that are not named keep their default
 
     keys: Path | None = None  # file of hashed API keys; watched, so rotation needs no restart
     without_key: tuple[
@@ -57,7 +65,7 @@ class Settings(BaseModel):
     rate_burst: PositiveInt = 50  # requests a key may make at once before the rate counts
     cors_origins: tuple[str, ...] = ()  # browser origins that may call; empty: CORS off
 
-    default_k: PositiveInt = 20
+    default_k: PositiveInt = 20  # at most max_k
     max_k: PositiveInt = 500  # longest page, and longest similar or popular list
     max_depth: PositiveInt = 2000  # how far paging goes into one listing
     max_list: PositiveInt = 1000  # ids in exclude, allow, liked or disliked

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from typing import Any
 
 import orjson
@@ -164,24 +164,19 @@ class EventStore:
     def item(self, item_id: str) -> ItemState | None:
         """What was said about the item since publishing, or None."""
         with self._database.reading() as connection:
-            found = connection.execute(select(schema.items).where(schema.items.c.item_id == item_id))
-            row = found.mappings().first()
-        return None if row is None else _item(row)
+            return self._said(connection, item_id)
 
     def put_item(self, state: ItemState) -> None:
         """Replace what is said about an item."""
         with self._database.writing() as connection:
-            added_at = self._added_at(connection, state.item_id)
-            connection.execute(delete(schema.items).where(schema.items.c.item_id == state.item_id))
-            connection.execute(
-                insert(schema.items).values(
-                    item_id=state.item_id,
-                    hidden=state.hidden,
-                    metadata=None if state.metadata is None else orjson.dumps(state.metadata).decode(),
-                    features=None if state.features is None else orjson.dumps(state.features).decode(),
-                    added_at=added_at,
-                )
-            )
+            self._say(connection, state)
+
+    def hide_item(self, item_id: str, hidden: bool) -> None:
+        """Hide or show an item, whatever else is said about it. Showing one of which nothing is said writes nothing."""
+        with self._database.writing() as connection:
+            said = self._said(connection, item_id)
+            if said is not None or hidden:
+                self._say(connection, replace(said or ItemState(item_id), hidden=hidden))
 
     def experiment(self) -> Experiment | None:
         """The experiment that was decided last, running or ended; None when there never was one."""
@@ -243,6 +238,24 @@ class EventStore:
         query = select(*columns).where(condition).order_by(table.c.sequence).limit(limit)
         with self._database.reading() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
+
+    def _said(self, connection: Connection, item_id: str) -> ItemState | None:
+        found = connection.execute(select(schema.items).where(schema.items.c.item_id == item_id))
+        row = found.mappings().first()
+        return None if row is None else _item(row)
+
+    def _say(self, connection: Connection, state: ItemState) -> None:
+        added_at = self._added_at(connection, state.item_id)
+        connection.execute(delete(schema.items).where(schema.items.c.item_id == state.item_id))
+        connection.execute(
+            insert(schema.items).values(
+                item_id=state.item_id,
+                hidden=state.hidden,
+                metadata=None if state.metadata is None else orjson.dumps(state.metadata).decode(),
+                features=None if state.features is None else orjson.dumps(state.features).decode(),
+                added_at=added_at,
+            )
+        )
 
     def _added_at(self, connection: Connection, item_id: str) -> float:
         """When the item was first spoken of, if it was; else now, but later than any other item."""

@@ -53,7 +53,7 @@ def routes(context: Context) -> APIRouter:
         await asyncio.to_thread(context.records.hide_item, item_id, True)
         return shaped(context.catalogue.item(item_id))
 
-    @router.delete("/{item_id:id}/hidden", response_model=Item, responses=problems())
+    @router.delete("/{item_id:id}/hidden", response_model=Item, responses=problems(404))
     async def show_an_item(item_id: ItemId) -> Response:
         """Undo hiding."""
         await asyncio.to_thread(context.records.hide_item, item_id, False)

@@ -127,6 +127,13 @@ def test_weights_come_from_the_event_or_from_the_type(serve):
     assert (second["time"], second["recommendation_id"]) == (12.5, "r")
 
 
+def test_types_whose_weight_is_not_set_keep_their_default(serve):
+    client = serve(event_weights={"like": 2.0})
+    send(client, *(like("u", "i7", type=name) for name in ("like", "view", "purchase", "dislike")))
+    stored = client.get("/v1/users/u").json()["events"]
+    assert [event["weight"] for event in stored] == [2.0, 0.3, 1.0, 1.0]
+
+
 @pytest.mark.parametrize("weight", [1.0, 1e-300])
 def test_events_half_a_century_apart_are_answered_by_the_newer_one(client, weight):
     send(client, like("new", "i0", time=0, weight=weight), like("new", "i7", time=1.7e9))

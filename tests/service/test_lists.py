@@ -194,6 +194,12 @@ def test_impossible_options_are_refused(client, parameters):
     refused(recommended(client, "ann", **parameters), 422, "invalid-request")
 
 
+def test_a_list_without_a_length_is_no_longer_than_the_longest(serve):
+    client = serve(default_k=6, max_k=4)
+    assert len(ids(client.get("/v1/lists/popular"))) == 4
+    assert client.get("/v1/lists/popular").json()["k"] == 4
+
+
 def test_id_lists_have_a_limit(serve):
     client = serve(max_list=3)
     assert recommended(client, "ann", exclude=["a"] * 3).status_code == 200

@@ -156,6 +156,11 @@ def test_a_hidden_item_is_in_no_list_of_any_worker_and_can_be_shown_again(serve)
     assert "a/b" in ids(one.get("/v1/users/ann/recommendations"))
 
 
+def test_showing_an_item_that_nobody_knows_leaves_it_unknown(client):
+    refused(client.delete("/v1/items/nope/hidden"), 404, "unknown-item")
+    refused(client.get("/v1/items/nope"), 404, "unknown-item")
+
+
 def test_changed_metadata_is_shown_searched_and_filtered_by(client):
     changed = {"metadata": {"title": "Heated", "year": 2030, "genres": ["Romance"]}}
     assert client.put("/v1/items/i5", json=changed).status_code == 200

@@ -113,6 +113,15 @@ def test_probes_and_the_explorer_need_no_key_but_metrics_do(serve, key_file):
     assert client.get("/metrics", headers=bearer(key)).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["two words", "dot.ted", "", "x" * 65])
+def test_a_key_with_an_impossible_name_does_not_get_into_the_file(key_file, name):
+    new_key(key_file, "web", "read")
+    before = key_file.read_bytes()
+    with pytest.raises(ConfigError, match="letters, digits"):
+        new_key(key_file, name, "read")
+    assert key_file.read_bytes() == before
+
+
 def test_keys_rotate_without_a_restart_and_a_damaged_file_changes_nothing(key_file):
     old = new_key(key_file, "old", "read")
     ring = Keyring(key_file)

@@ -31,7 +31,7 @@ def test_lists_and_tables_in_the_environment_are_json():
     }
     got = load(environment)
     assert got.cors_origins == ("https://a",)
-    assert got.event_weights == {"view": 0.1}
+    assert got.event_weights == {"like": 1.0, "purchase": 1.0, "view": 0.1, "dislike": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,8 @@ def test_lists_and_tables_in_the_environment_are_json():
         ({PREFIX + "MODELS": "m", PREFIX + "PORT": "x"}, "port = 'x'"),
         ({PREFIX + "MODELS": "m", PREFIX + "PRT": "1"}, "prt"),
         ({PREFIX + "MODELS": "m", PREFIX + "CORS_ORIGINS": "[x"}, "not valid JSON"),
+        ({PREFIX + "MODELS": "m", PREFIX + "EVENT_WEIGHTS": '{"veiw": 0.1}'}, "veiw"),
+        ({PREFIX + "MODELS": "m", PREFIX + "EVENT_WEIGHTS": '{"view": -1}'}, "view = -1"),
         ({PREFIX + "MODELS": "m", PREFIX + "CONFIG": "/no/such.toml"}, "cannot be read"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from cml.errors import EventStoreError
@@ -139,6 +141,30 @@ def test_an_item_keeps_what_was_said_last(store):
     assert store.item("film") == ItemState("film", False, {"title": "B"}, None)
     assert store.changes(marks).items == (ItemState("film", False, {"title": "B"}, None),)
     assert store.item("other") is None
+
+
+def test_hiding_an_item_loses_nothing_that_is_said_meanwhile(store):
+    store.put_item(ItemState("film", metadata={"title": "A"}, features={"plot": "B"}))
+    added_at = store.item("film").added_at
+    store.hide_item("film", True)
+    assert store.item("film") == ItemState("film", True, {"title": "A"}, {"plot": "B"})
+    assert store.item("film").added_at == added_at
+    store.hide_item("film", False)
+    assert store.item("film") == ItemState("film", False, {"title": "A"}, {"plot": "B"})
+    store.hide_item("other", False)
+    assert store.item("other") is None
+    store.hide_item("other", True)
+    assert store.item("other") == ItemState("other", True)
+
+
+def test_hiding_and_describing_at_once_keeps_the_description(store):
+    names = [f"film-{number}" for number in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        hidden = [pool.submit(store.hide_item, name, True) for name in names]
+        described = [pool.submit(store.put_item, ItemState(name, metadata={"title": "A"})) for name in names]
+        for one in (*hidden, *described):
+            one.result(30)
+    assert [store.item(name).metadata for name in names] == [{"title": "A"}] * 20
 
 
 def test_an_item_is_as_old_as_what_was_said_of_it_first_and_none_are_equally_old(url):
