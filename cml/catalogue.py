@@ -119,12 +119,13 @@ class Catalogue:
     def available(self, moment: Any) -> NDArray[np.bool_] | None:
         """Mask (n_items,) of the items available at a moment (seconds since 1970, datetime or ISO 8601).
 
-        An item without a date is unbounded on that side. None when the catalogue has no such columns.
+        An item without a date is unbounded on that side. None when the catalogue has no such columns. Raises
+        ValueError, TypeError or OverflowError for what is no moment.
         """
+        seconds = seconds_since_1970(moment)
         bounds = [(name, self.columns.get(name)) for name in (AVAILABLE_FROM, AVAILABLE_UNTIL)]
         if not any(isinstance(column, DateColumn) for _, column in bounds):
             return None
-        seconds = seconds_since_1970(moment)
         mask = np.ones(self.n_items, dtype=bool)
         for name, column in bounds:
             if isinstance(column, DateColumn):

@@ -141,7 +141,9 @@ class TagColumn:
         return mask
 
     def _mask(self, tag: Any) -> NDArray[np.bool_]:
-        """Which items have the tag; none has an unknown one."""
+        """Which items have the tag; none has an unknown one. Raises QueryError for what can be none."""
+        if not isinstance(tag, str | int | float | date):
+            raise QueryError(f"{tag!r} is not a tag; give texts")
         mask = np.zeros(len(self._indptr) - 1, dtype=bool)
         row = self._names.find(str(tag))
         if row != UNKNOWN_ROW:

@@ -40,16 +40,21 @@ class Assignment:
             return None
         return experiment
 
-    def of(self, user_id: str | None) -> tuple[Snapshot, str | None, str]:
-        """The snapshot that answers, the variant (None without an experiment), the mark for the list's id."""
+    def of(self, user_id: str | None, begun: str | None = None) -> tuple[Snapshot, str | None, str]:
+        """The snapshot that answers, the variant (None without an experiment), the mark for the list's id.
+
+        `begun`: the version of a listing that goes on. It is no variant's where the user has another version by now.
+        """
         experiment = self.running()
         if experiment is None or experiment.candidate is None or user_id is None:
             return self._store.current, None, "."
         variant = variant_of(experiment.name, user_id, experiment.share)
         snapshot = self._store.get(experiment.candidate) if variant == CANDIDATE else self._store.current
+        if snapshot is None or begun not in (None, snapshot.version):
+            return self._store.current, None, "."
         key = (experiment.name, variant, user_id)
         self._shown[key] = self._shown.get(key, 0) + 1
-        return snapshot or self._store.current, variant, f"{marker(experiment.name)}{variant}."
+        return snapshot, variant, f"{marker(experiment.name)}{variant}."
 
     def take_shown(self) -> dict[tuple[str, str, str], int]:
         """Lists shown since the last call, by (experiment, variant, user_id)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,9 +52,7 @@ class Page(NamedTuple):
         end = self.cursor.offset + self.k
         if n_items < self.k or end >= max_depth:
             return None
-        return str(
-            Cursor(self.snapshot.version, end, self.cursor.through, self.cursor.added, self.cursor.listing)
-        )
+        return str(self.cursor._replace(offset=end))
 
 
 class Pages:
@@ -86,12 +85,20 @@ class Pages:
         k = self.length(options.k)
         self.require_short("exclude", options.exclude)
         self.require_short("allow", options.allow or ())
-        snapshot, variant, mark = self.assignment.of(user_id)
-        cursor = Cursor(snapshot.version, 0, self._live.newest_event, self._live.newest_item, listing)
-        if options.cursor is not None:
-            cursor, snapshot = self._continued(options.cursor, listing, k)
+        begun = None if options.cursor is None else cursors.parse(options.cursor, listing)
+        snapshot, variant, mark = self.assignment.of(user_id, begun and begun.version)
+        if begun is None:
+            cursor = Cursor(snapshot.version, 0, self._live.newest_event, self._live.newest_item, 0, listing)
+        else:
+            k = self._rest(k, begun.offset)
+            cursor, snapshot = begun, self._held(begun.version)
         shown = self.masks.apply(snapshot)
-        asked = self._asked(shown, options, k, cursor.offset)
+        if _asks_for_now(shown, options.available_at):
+            cursor = cursor if cursor.moment else cursor._replace(moment=int(self._clock() * 1000))
+            moment: float | str | None = cursor.moment / 1000
+        else:
+            moment = _moment(options.available_at)
+        asked = _asked(options, k, cursor.offset, moment)
         if cursor.added != self._live.newest_item and shown.stock.added is not None:
             asked["exclude"] = [*options.exclude, *_later(shown.stock.added, cursor.added)]
         return Page(shown, variant, mark, cursor, k, asked)
@@ -109,36 +116,46 @@ class Pages:
         if len(listed) > self._settings.max_list:
             raise invalid(f"{name}: {len(listed)} ids, at most {self._settings.max_list}")
 
-    def _continued(self, text: str, listing: str, k: int) -> tuple[Cursor, Snapshot]:
-        cursor = cursors.parse(text, listing)
-        if cursor.offset + k > self._settings.max_depth:
-            raise invalid(f"cursor: a listing can be read up to item {self._settings.max_depth}")
-        snapshot = self._store.get(cursor.version)
+    def _held(self, version: str) -> Snapshot:
+        snapshot = self._store.get(version)
         if snapshot is None:
-            raise cursors.expired(cursor.version)
-        return cursor, snapshot
+            raise cursors.expired(version)
+        return snapshot
 
-    def _asked(self, snapshot: Snapshot, options: ListOptions, k: int, offset: int) -> dict[str, Any]:
-        asked: dict[str, Any] = {"k": k, "offset": offset}
-        for name in options.model_fields_set & _PASSED_ON:
-            asked[name] = getattr(options, name)
-        if options.explain:
-            asked["because"] = options.explain
-        moment = self._moment(snapshot, options.available_at)
-        if moment is not None:
-            asked["available_at"] = moment
+    def _rest(self, k: int, offset: int) -> int:
+        """The length of a page that begins at `offset`: the last one is as long as the depth allows."""
+        left = self._settings.max_depth - offset
+        if left < 1:
+            raise invalid(f"cursor: a listing can be read up to item {self._settings.max_depth}")
+        return min(k, left)
+
+
+def _asked(options: ListOptions, k: int, offset: int, moment: float | str | None) -> dict[str, Any]:
+    asked: dict[str, Any] = {"k": k, "offset": offset}
+    for name in options.model_fields_set & _PASSED_ON:
+        asked[name] = getattr(options, name)
+    if options.explain:
+        asked["because"] = options.explain
+    if moment is not None:
+        asked["available_at"] = moment
+    return asked
+
+
+def _asks_for_now(snapshot: Snapshot, available_at: str | None) -> bool:
+    """Whether items have to be available now: by default where the catalogue says when they are."""
+    if available_at is not None:
+        return available_at == "now"
+    columns = snapshot.stock.columns
+    return AVAILABLE_FROM in columns or AVAILABLE_UNTIL in columns
+
+
+def _moment(asked: str | None) -> float | str | None:
+    """Seconds as a number; any other text as it is, which the recommender reads or refuses."""
+    try:
+        seconds = math.nan if asked is None else float(asked)
+    except ValueError:
         return asked
-
-    def _moment(self, snapshot: Snapshot, asked: str | None) -> float | str | None:
-        if asked is None:
-            columns = snapshot.stock.columns
-            return self._clock() if AVAILABLE_FROM in columns or AVAILABLE_UNTIL in columns else None
-        if asked == "now":
-            return self._clock()
-        try:
-            return float(asked)
-        except ValueError:
-            return asked
+    return seconds if math.isfinite(seconds) else asked
 
 
 def _later(added: Additions, mark: int) -> list[str]:

@@ -19,6 +19,7 @@ from service.schemas import Item, ItemList, ItemMatches, UserList
 ItemId = Annotated[
     str, Path(description="Any text, percent-encoded as one path segment.", examples=["tt0133093"])
 ]
+NewId = Annotated[ItemId, Path(max_length=500)]  # what is written must be an id that events can name
 Options = Annotated[ListOptions, Depends(list_options)]
 Length = Annotated[int | None, Query(ge=1, description="Length of the list.", examples=[10])]
 
@@ -48,7 +49,7 @@ def routes(context: Context) -> APIRouter:
         return raw(await context.answers.users_for_item(item_id, k))
 
     @router.put("/{item_id:id}/hidden", response_model=Item, responses=problems())
-    async def hide_an_item(item_id: ItemId) -> Response:
+    async def hide_an_item(item_id: NewId) -> Response:
         """From now on no list holds the item. It can still be looked up."""
         await asyncio.to_thread(context.records.hide_item, item_id, True)
         return shaped(context.catalogue.item(item_id))
@@ -70,7 +71,7 @@ def routes(context: Context) -> APIRouter:
         responses=problems(body=True),
         openapi_extra=bodies.documented(ItemUpdate),
     )
-    async def change_an_item(item_id: ItemId, request: Request) -> Response:
+    async def change_an_item(item_id: NewId, request: Request) -> Response:
         """Replace what is said about an item since publishing.
 
         An item that the version in use was not made with is placed by its features and counts in every list at

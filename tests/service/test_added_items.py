@@ -248,3 +248,10 @@ def test_metadata_of_the_versions_own_items_is_changed_and_given_back(serve, mod
     client.post("/v1/admin/reload")
     assert client.get("/v1/items/i1").json()["title"] == "Aliens"
     assert recommended(client, "ann", k=2) == ["new", "i1"]
+
+
+def test_an_id_that_no_event_could_name_is_refused(client):
+    assert put(client, "x" * 500, title="T")["item_id"] == "x" * 500
+    for path in (f"/v1/items/{'x' * 501}", f"/v1/items/{'x' * 501}/hidden"):
+        detail = refused(client.put(path, json={"metadata": {"title": "T"}}), 422, "invalid-request")
+        assert "500 characters" in detail

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import quote
 
 import pytest
 
+from service.pages import Pages
 from service.schemas import ItemList, UserList
 from tests.service.conftest import ids, refused
 from tests.service.worlds import ITEMS, USERS, content, publish
@@ -111,6 +113,8 @@ def test_filters_are_exact(client):
         ("[]", "object"),
         ('{"colour": "red"}', "no such column"),
         ('{"title": "x"}', "text"),
+        ('{"genres": [{"any": "Comedy"}]}', "not a tag"),
+        ('{"genres": {"none": [null]}}', "not a tag"),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_a_422(client, where, complaint):
@@ -157,6 +161,36 @@ def test_a_listing_goes_on_where_it_was_although_the_model_and_the_events_change
     assert ids(first) + ids(second) == whole
 
 
+def test_a_listing_ends_at_the_greatest_depth_without_an_error(serve):
+    client = serve(max_depth=7)
+    listed, cursor = [], None
+    while len(listed) < 20:
+        page = client.get("/v1/lists/popular", params={"k": 3} | ({"cursor": cursor} if cursor else {}))
+        listed.append(ids(page))
+        cursor = page.json()["next"]
+        if cursor is None:
+            break
+    assert list(map(len, listed)) == [3, 3, 1]
+    assert page.json()["k"] == 1
+    beyond = "v.7.0.0.0.plain"
+    assert "item 7" in refused(
+        client.get("/v1/lists/popular", params={"cursor": beyond}), 422, "invalid-request"
+    )
+
+
+def test_an_item_that_becomes_available_does_not_push_another_onto_the_next_page(serve, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("service.app.Pages", partial(Pages, clock=lambda: now))
+    client = serve()
+    client.put("/v1/items/i1", json={"metadata": {"available_from": 2000}})
+    client.post("/v1/admin/reload")
+    first = recommended(client, "ann", k=2)
+    assert ids(first) == ["a/b", "i4"]
+    now = 3000.0
+    assert ids(recommended(client, "ann", k=2)) == ["i1", "a/b"]
+    assert ids(recommended(client, "ann", k=2, cursor=first.json()["next"])) == ["i5", "i6"]
+
+
 def test_a_listing_whose_version_is_gone_has_expired(serve, models):
     client = serve()
     cursor = recommended(client, "ann", k=2).json()["next"]
@@ -167,7 +201,17 @@ def test_a_listing_whose_version_is_gone_has_expired(serve, models):
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "a.b.c.d", "v.1.1", "v.-1.0.plain", "v.1.0.plain.x", "v.999999999.0.plain"]
+    "cursor",
+    [
+        "",
+        "x",
+        "a.b.c.d.e.f",
+        "v.1.1",
+        "v.1.0.0.plain",
+        "v.-1.0.0.0.plain",
+        "v.1.0.0.0.plain.x",
+        "v.1.0.0.0.plain",
+    ],
 )
 def test_cursors_that_we_did_not_give_are_refused(client, cursor):
     assert recommended(client, "ann", cursor=cursor).status_code in (410, 422)
@@ -188,6 +232,10 @@ def test_a_cursor_holds_for_its_own_options_only(client):
         {"diversity": 1},
         {"max_distance": -1},
         {"max_distance": "nan"},
+        *(
+            {"available_at": moment}
+            for moment in ("tomorrow", "", "nan", "1e400", "2026-07-01T00:00:00+25:00")
+        ),
     ],
 )
 def test_impossible_options_are_refused(client, parameters):

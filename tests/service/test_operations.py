@@ -140,6 +140,23 @@ def test_an_experiment_divides_the_users_and_names_the_variant(serve, models):
     refused(client.put("/v1/admin/experiment", json=asked | {"candidate": "x"}), 404, "unknown-version")
 
 
+def test_a_listing_that_began_before_an_experiment_is_no_variants(serve, models):
+    client = serve()
+    first = client.get("/v1/users/ann/recommendations?k=2").json()
+    candidate = publish(models, content(flip=True))
+    Registry(models).rollback()
+    client.post("/v1/admin/reload")
+    client.put("/v1/admin/experiment", json={"name": "flip", "candidate": candidate, "share": 0.999})
+    second = client.get("/v1/users/ann/recommendations", params={"k": 2, "cursor": first["next"]}).json()
+    assert second["model_version"] == first["model_version"]
+    assert second["variant"] is None
+    assert CANDIDATE not in second["recommendation_id"]
+    anew = client.get("/v1/users/ann/recommendations?k=2").json()
+    assert (anew["model_version"], anew["variant"]) == (candidate, CANDIDATE)
+    further = client.get("/v1/users/ann/recommendations", params={"k": 2, "cursor": anew["next"]}).json()
+    assert (further["model_version"], further["variant"]) == (candidate, CANDIDATE)
+
+
 def test_a_hidden_item_is_in_no_list_of_any_worker_and_can_be_shown_again(serve):
     one, other = serve(), serve()
     assert one.put("/v1/items/a%2Fb/hidden").json()["hidden"] is True
