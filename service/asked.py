@@ -188,10 +188,16 @@ class EventIn(Asked):
     )
     time: Annotated[
         float | None,
-        Field(ge=0, le=1e11, allow_inf_nan=False, description="Seconds since 1970; by default now."),
+        Field(
+            ge=0,
+            le=1e11,
+            allow_inf_nan=False,
+            description="Seconds since 1970; by default, and for what lies ahead, now.",
+        ),
     ] = None
     recommendation_id: Annotated[
-        str | None, Field(max_length=200, description="Of the list that led here, for attribution.")
+        Annotated[str, Field(max_length=200), AfterValidator(_storable)] | None,
+        Field(description="Of the list that led here, for attribution."),
     ] = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -105,7 +105,12 @@ async def on_failure(request: Request, error: Exception) -> Response:
 def describe(errors: object) -> str:
     """The first few of pydantic's complaints in one line, without echoing the input back."""
     listed = list(errors)[:3]  # type: ignore[call-overload]
-    return "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in listed)
+    return "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in listed)
+
+
+def _place(parts: Sequence[object]) -> str:
+    """Where something is wrong; without a place it is the whole body."""
+    return ".".join(map(str, parts)) or "body"
 
 
 def _request_id(request: Request) -> str:

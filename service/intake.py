@@ -64,14 +64,14 @@ class Intake:
             self._writer.close()
 
     def _complete(self, event: EventIn) -> Event:
-        weight = event.weight
+        weight, now = event.weight, self._clock()
         return Event(
             event_id=event.event_id or uuid4().hex,
             user_id=event.user_id,
             item_id=event.item_id,
             type=event.type,
             weight=self._settings.event_weights[event.type] if weight is None else weight,
-            occurred_at=self._clock() if event.time is None else event.time,
+            occurred_at=now if event.time is None else min(event.time, now),  # as retraining counts it
             recommendation_id=event.recommendation_id,
         )
 

@@ -25,7 +25,7 @@ def routes(context: Context) -> APIRouter:
 
 
 def _describe(context: Context) -> Model:
-    snapshot = context.store.current
+    snapshot = context.pages.shown()
     manifest = snapshot.artifact.manifest
     return Model(
         version=snapshot.version,
@@ -37,7 +37,7 @@ def _describe(context: Context) -> Model:
         metrics=manifest.metrics,
         data=manifest.data,
         config=manifest.config,
-        columns={name: column.kind for name, column in snapshot.artifact.catalogue.columns.items()},
+        columns=snapshot.stock.columns,
         features=_columns(snapshot.artifact.placer),
         user_features=_columns(snapshot.artifact.user_placer),
         versions=manifest.versions,

@@ -255,3 +255,10 @@ def test_an_id_that_no_event_could_name_is_refused(client):
     for path in (f"/v1/items/{'x' * 501}", f"/v1/items/{'x' * 501}/hidden"):
         detail = refused(client.put(path, json={"metadata": {"title": "T"}}), 422, "invalid-request")
         assert "500 characters" in detail
+
+
+def test_the_model_names_every_column_that_can_be_filtered_by(client):
+    put(client, "new", title="T", studio=["Ghibli"])
+    columns = client.get("/v1/model").json()["columns"]
+    assert columns == {"title": "text", "genres": "tags", "year": "number", "studio": "tags"}
+    assert ids(client.get("/v1/lists/popular", params={"where": '{"studio": "Ghibli"}'})) == ["new"]

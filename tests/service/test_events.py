@@ -167,6 +167,26 @@ def test_malformed_events_are_refused_whole(client):
     refused(client.get("/v1/users/u"), 404, "unknown-user")
 
 
+def test_an_event_that_no_database_can_hold_is_refused_and_delays_nobody(client):
+    for bad in ("a\0b", "\0"):
+        answer = send(client, like("ann", "i7"), like("ann", "i6", recommendation_id=bad))
+        assert "recommendation_id" in refused(answer, 422, "invalid-request")
+    assert client.get("/v1/users/ann").json()["events"] == []
+    assert send(client, like("ann", "i7", recommendation_id="日本")).json()["accepted"] == 1
+
+
+def test_an_event_of_the_future_happened_now(client):
+    send(client, like("new", "i0", time=1e11), like("new", "i7"))
+    first, second = (event["time"] for event in client.get("/v1/users/new").json()["events"])
+    assert first == pytest.approx(second, abs=60)
+    assert ids(recommended(client, "new", k=8))[0] not in ("i1", "i6")  # both likes count
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '"text"', "null"])
+def test_a_body_that_is_no_object_is_named_as_the_place(client, body):
+    assert refused(client.post("/v1/events", content=body), 422, "invalid-request").startswith("body: ")
+
+
 def test_too_many_events_at_once_are_refused(serve):
     client = serve(max_events=2)
     refused(send(client, *[like("u", "i7")] * 3), 422, "invalid-request")
