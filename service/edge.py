@@ -105,10 +105,21 @@ class Edge:
             await exchange.json(answer)
             return
         try:
-            async with asyncio.timeout(self._settings.answer_timeout):
-                await self._app(scope, receive, exchange.send)
+            async with asyncio.timeout(self._settings.answer_timeout) as limit:
+                await self._app(scope, receive, self._going_on(exchange, limit))
         except TimeoutError:
             raise _too_slow(self._settings.answer_timeout, required_scope(method, path) == WRITE) from None
+
+    def _going_on(self, exchange: _Exchange, limit: asyncio.Timeout) -> Send:
+        """`exchange.send` that gives a streamed answer its time anew with each part that the client took."""
+        now = asyncio.get_running_loop().time
+
+        async def send(message: Message) -> None:
+            await exchange.send(message)
+            if message.get("more_body", False):
+                limit.reschedule(now() + self._settings.answer_timeout)
+
+        return send
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, or a Problem: routes never wait for a slow client nor see an endless one."""

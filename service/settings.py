@@ -76,7 +76,9 @@ class Settings(BaseModel):
 
     header_timeout: PositiveFloat = 10.0  # seconds a client may take to send a request's head
     body_timeout: PositiveFloat = 10.0  # seconds a client may take to send a request's body
-    answer_timeout: PositiveFloat = 10.0  # seconds an answer may take before it becomes a 503
+    answer_timeout: PositiveFloat = (
+        10.0  # seconds an answer may take before it becomes a 503; from part to part of a stream
+    )
     drain_seconds: NonNegativeFloat = 2.0  # after SIGTERM: not ready, still answering, for this long
     finish_seconds: NonNegativeInt = 5  # then this long for requests under way
 

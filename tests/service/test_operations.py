@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from cml.experiments import CANDIDATE, CONTROL
 from cml.registry import Registry
+from service.answers import Answers
 from service.app import create_app
 from service.experiments import variant_of
 from service.metrics import SHARED_DIRECTORY, Metrics
@@ -243,6 +245,21 @@ def test_metrics_count_by_route_template(client):
     assert 'cml_answers_total{strategy="popular",variant=""} 1.0' in page
     assert "nobody" not in page
     assert "nope" not in page
+
+
+def test_a_batch_may_take_longer_than_an_answer_while_it_goes_on(serve, monkeypatch):
+    client = serve(answer_timeout=0.5)
+    waits = iter([0.2] * 5 + [5.0])
+    make = Answers.for_user
+
+    async def slowly(*asked) -> bytes:
+        await asyncio.sleep(next(waits))
+        return await make(*asked)
+
+    monkeypatch.setattr(Answers, "for_user", slowly)
+    lines = client.post("/v1/recommendations/batch", json={"user_ids": ["ann"] * 5, "k": 1}).text.splitlines()
+    assert [orjson.loads(line)["user_id"] for line in lines] == ["ann"] * 5
+    assert client.post("/v1/recommendations/batch", json={"user_ids": ["ann"]}).text == ""  # cut off
 
 
 def test_an_answer_that_takes_too_long_is_a_503(serve, monkeypatch):
