@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import TypeVar
 
 import orjson
@@ -46,7 +47,7 @@ Result = TypeVar("Result")
 # thread would cost more than it frees.
 _INLINE = 2_000_000
 _QUICK_REACH = 300  # items: so many of an approximate index are found as fast
-_TURN = 16  # lists of a batch before other requests get their turn
+_TURN = 0.005  # seconds that a batch works before other requests get their turn
 
 
 class Answers:
@@ -173,14 +174,16 @@ class Answers:
         return self._lines(request.user_ids, options)
 
     async def _lines(self, user_ids: Sequence[str], options: ListOptions) -> AsyncIterator[bytes]:
-        for number, user_id in enumerate(user_ids, start=1):
+        began = perf_counter()
+        for user_id in user_ids:
             try:
                 yield await self.for_user(user_id, options) + b"\n"
             except Problem as problem:
                 error = orjson.loads(problem.body(""))
                 yield orjson.dumps({"user_id": user_id, "error": error}, option=orjson.OPT_APPEND_NEWLINE)
-            if number % _TURN == 0:
-                await asyncio.sleep(0)
+            if perf_counter() - began > _TURN:
+                await _let_others()
+                began = perf_counter()
 
     def _personal(
         self,
@@ -228,6 +231,10 @@ class Answers:
         self._metrics.answered(encoded.strategy, page.variant, page.restricted)
         recommendation_id = f"{page.snapshot.version}{page.mark}{self._nonce}{next(self._counter):x}"
         return encoded.whole(recommendation_id, page.following(encoded.n_items, self._settings.max_depth))
+
+
+async def _let_others() -> None:
+    await asyncio.sleep(0)
 
 
 def _refuse_features(page: Page, features: Mapping[str, object]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from urllib.parse import quote
 
 import pytest
 
+from service import answers
 from service.pages import Pages
 from service.schemas import ItemList, UserList
 from tests.service.conftest import ids, refused
@@ -327,6 +329,19 @@ def test_a_batch_is_one_line_for_each_user_in_order(client):
     lines = [ItemList.model_validate_json(line) for line in answer.text.splitlines()]
     assert [line.user_id for line in lines] == ["bob", "nobody", "ann"]
     assert [item.item_id for item in lines[2].items] == ids(recommended(client, "ann", k=2))
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(0.0004, 1), (0.02, 16)])
+def test_a_batch_lets_other_requests_in_by_the_time_that_it_takes(serve, monkeypatch, seconds, turns):
+    client, clock, given = serve(), count(), []
+
+    async def let_others() -> None:
+        given.append(1)
+
+    monkeypatch.setattr(answers, "perf_counter", lambda: next(clock) * seconds)
+    monkeypatch.setattr(answers, "_let_others", let_others)
+    client.post("/v1/recommendations/batch", json={"user_ids": ["ann"] * 16, "k": 1})
+    assert len(given) == turns
 
 
 def test_a_batch_that_makes_no_sense_is_refused_before_its_first_line(serve):
