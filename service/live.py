@@ -50,7 +50,7 @@ class Live:
             0  # counts up with `items` and `erased`: what is derived from them is keyed by it
         )
         self.experiment: Experiment | None = None
-        self.refreshed_at = 0.0
+        self.asked_at = 0.0  # when the store last said how far it is, seconds since 1970
         self.failure: str | None = None
 
     def refresh_for_answer(self) -> None:
@@ -82,6 +82,7 @@ class Live:
             if version != self._version:
                 self._take_over()
                 self._version = version
+            self.asked_at = self._clock()
             self.failure = None
         except EventStoreError as error:
             if self.failure is None:
@@ -148,4 +149,3 @@ class Live:
         self.masks_changed += bool(changes.items or changes.erased)
         self.experiment = changes.experiment or self.experiment
         self._marks = changes.marks
-        self.refreshed_at = self._clock()

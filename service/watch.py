@@ -63,7 +63,7 @@ class Watch:
         if self._keyring.refresh():
             _log.info("API keys taken over from the changed file")
         context.intake.note_backlog()
-        context.metrics.event_seen.set(live.refreshed_at)
+        context.metrics.event_seen.set(live.asked_at)
         await self._note_exposures()
 
     async def stop(self) -> None:

@@ -65,6 +65,15 @@ def test_nothing_runs_as_root_or_writes_where_it_should_not() -> None:
             assert rights["allowPrivilegeEscalation"] is False
 
 
+def test_no_pod_takes_the_clusters_variables_for_settings() -> None:
+    """For a Service `cml-service` a cluster sets `CML_SERVICE_PORT=tcp://...` in every pod, unless told not to."""
+    services = [document["metadata"]["name"] for _, document in DOCUMENTS if document["kind"] == "Service"]
+    assert any(f"{name}_".replace("-", "_").upper().startswith(PREFIX) for name in services)
+    found = list(pods())
+    assert found
+    assert all(pod["enableServiceLinks"] is False for pod in found)
+
+
 def test_settings_and_options_that_are_named_exist() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for pod in pods():

@@ -350,3 +350,23 @@ def test_the_files_of_shared_metrics_have_their_blocks_before_anything_is_counte
     for file in files:
         assert file.stat().st_size == 1 << 20
         assert file.stat().st_blocks * 512 >= 1 << 20  # a hole would kill who counts into it on a full disk
+
+
+def seen_at(client) -> float:
+    [found] = re.findall(r"^cml_event_seen_seconds (.+)$", client.get("/metrics").text, flags=re.MULTILINE)
+    return float(found)
+
+
+def test_a_quiet_hour_is_not_taken_for_events_that_nobody_looks_at(serve):
+    client = serve()
+    before = seen_at(client)
+    client.post("/v1/admin/reload")  # a look around, with nothing to take over
+    assert seen_at(client) > before > 0
+
+
+def test_a_store_that_does_not_answer_has_not_been_seen(serve, models):
+    client = serve()
+    before = seen_at(client)
+    (models / "events.db").unlink()
+    client.post("/v1/admin/reload")
+    assert seen_at(client) == before
