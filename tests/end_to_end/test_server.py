@@ -107,6 +107,31 @@ def test_a_head_that_never_ends_is_cut_off_and_costs_others_nothing(models):
             assert noise.recv(1000).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("piece", [b"a" * (1 << 16), b"a: %s\r\n" % (b"b" * 1000) * 64])
+def test_a_head_of_endless_length_is_no_longer_read(models, piece):
+    with server(models, CML_SERVICE_HEADER_TIMEOUT="60") as running:
+        with (
+            socket.create_connection(("127.0.0.1", running.port), timeout=10) as endless,
+            pytest.raises(OSError, match=r"reset|pipe"),
+        ):
+            endless.sendall(b"GET /livez HTTP/1.1\r\nx: " + 1000 * piece)
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as long:
+            for part in (
+                b"GET /livez HTTP/1.1\r\nhost: x\r\n",
+                *[b"a: %s\r\n" % (b"b" * 5000)] * 10,
+                b"\r\n",
+            ):
+                long.sendall(part)
+            assert long.recv(1000).startswith(b"HTTP/1.1 200")
+            two = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+            long.sendall(2000 * two + two[:-10])  # a long read with many whole heads and a part of one
+            long.sendall(two[-10:])
+            answers = b""
+            while answers.count(b"HTTP/1.1 200") < 2001:
+                answers += long.recv(1 << 20)
+            assert b"HTTP/1.1 400" not in answers
+
+
 def test_a_body_without_end_is_answered_and_then_no_longer_read(models):
     block = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
     with (
