@@ -47,6 +47,13 @@ def test_js_of_disjoint_supports_is_log_two_while_w_is_the_distance(distance):
     assert wasserstein.exact(places, far).value == pytest.approx(1 + distance)
 
 
+def test_places_without_any_mass_change_no_value():
+    real, generated = _tensor([0.5, 0.5, 0.0]), _tensor([0.8, 0.2, 0.0])
+    value, expected = divergences.value_identity(real, generated)
+    assert value.item() == pytest.approx(divergences.value_identity(real[:2], generated[:2])[0].item())
+    assert value.item() == pytest.approx(expected.item())
+
+
 def test_a_trained_discriminator_arrives_at_the_optimal_one():
     real, generated = _tensor(P), _tensor(Q)
     logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)

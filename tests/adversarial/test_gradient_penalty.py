@@ -13,7 +13,7 @@ from torch import nn
 
 from adversarial.errors import DataError
 from adversarial.objectives import gradient_penalty, input_slopes
-from adversarial.relu_slopes import forward_with_gradient
+from adversarial.relu_slopes import forward_with_gradient, penalised_gradients
 from tests.reference import adversarial_objectives as slow
 
 SHAPES = [(), (3,), (2, 3), (3, 4, 4)]
@@ -172,6 +172,11 @@ def test_without_gradients_the_penalty_is_a_plain_number():
     assert not penalty.requires_grad
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 4)])
+def test_no_points_have_no_penalty(shape):
+    assert gradient_penalty(lambda points: points.flatten(1).sum(1), _points(0, shape)).shape == (0,)
+
+
 def test_no_gradient_flows_back_into_the_points():
     points = _points(4, (3,)).requires_grad_(True)
     gradient_penalty(_network(3), points).sum().backward()
@@ -199,6 +204,17 @@ def test_the_closed_form_equals_double_backward_in_value_and_parameter_gradient(
         torch.autograd.grad(closed.sum(), weights), torch.autograd.grad(automatic.sum(), weights), strict=True
     ):
         assert (ours - theirs).abs().max() < 1e-6 * (1 + theirs.abs().max())
+
+
+def test_layers_without_a_bias_have_no_gradient_for_one():
+    critic, points = _network(4), _points(6, (4,))
+    critic[2].register_parameter("bias", None)
+    weights = torch.linspace(-1, 1, 6, dtype=torch.float64)
+    found = penalised_gradients(critic, points, weights, 3.0).parameters
+    loss = weights @ critic(points).reshape(-1) + 3 * gradient_penalty(critic, points).mean()
+    expected = torch.autograd.grad(loss, list(critic.parameters()))
+    assert len(found) == len(expected) == 5
+    assert all(torch.allclose(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,25 @@ def test_primal_dual_and_network_simplex_agree(n, m):
     assert transport_programs.one_potential_dual(x, y, p, q)[0] == pytest.approx(value, abs=1e-9)
 
 
+def test_weights_far_apart_in_size_are_no_contradiction_to_the_programs():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        x, y = rng.normal(size=(rng.integers(1, 30), 2)), rng.normal(size=(rng.integers(1, 30), 2))
+        p, q = (rng.dirichlet(np.full(len(points), 0.1)) for points in (x, y))
+        cost = wasserstein.distances(x, y)
+        value = wasserstein.exact(x, y, p, q).value
+        assert transport_programs.primal(cost, p, q)[0] == pytest.approx(value, abs=1e-9)
+        assert transport_programs.dual(cost, p, q)[0] == pytest.approx(value, abs=1e-9)
+        assert transport_programs.one_potential_dual(x, y, p, q)[0] == pytest.approx(value, abs=1e-9)
+
+
+def test_weights_that_miss_each_other_by_rounding_leave_the_one_potential_bounded():
+    x, y = _cloud(3, 1, 0), _cloud(2, 1, 1)
+    p, q = np.array([0.1, 0.2, 0.7]) + 1e-9, np.array([0.5, 0.5])
+    expected = wasserstein.exact(x, y, p, q).value
+    assert transport_programs.one_potential_dual(x, y, p, q)[0] == pytest.approx(expected, abs=1e-7)
+
+
 @pytest.mark.slow
 def test_primal_dual_and_network_simplex_agree_on_two_hundred_points():
     x, y, p, q = _cloud(200, 2, 0), _cloud(200, 2, 1, shift=0.3), _weights(200, 2), _weights(200, 3)
@@ -83,6 +102,15 @@ def test_every_value_carries_a_certificate_and_a_plan_with_the_right_marginals(n
     assert np.abs(plan.sum(axis=1) - p).max() <= 1e-12
     assert np.abs(plan.sum(axis=0) - q).max() <= 1e-12
     assert result.plan.nnz <= n + m - 1
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-30, 1e-12, 1e12, 1e100])
+def test_the_unit_of_the_points_is_the_unit_of_the_distance(unit):
+    x, y = _cloud(80, 3, 0), _cloud(90, 3, 1, shift=0.3)
+    one, scaled = wasserstein.exact(x, y), wasserstein.exact(unit * x, unit * y)
+    assert scaled.value / unit == pytest.approx(one.value, rel=1e-12)
+    assert abs(scaled.gap) <= 1e-12 * unit
+    assert scaled.violation <= 1e-12 * unit
 
 
 def test_it_is_a_metric_between_weighted_sets():
@@ -207,7 +235,11 @@ def test_a_critic_that_tells_coinciding_points_apart_proves_nothing():
         (([[0.0, 1.0]], [[0.0]]), "same space"),
         (([[np.nan]], [[0.0]]), "x: row 0"),
         (([], [[0.0]]), "at least one point"),
-        (([[0.0]], [[0.0]], [0.5]), "p sums to"),
+        (([[0.0]], [[0.0]], [0.5]), "p sums to 0.5;"),
+        ((["a"], [0.0]), "x cannot be read as a dense array of numbers"),
+        (([0.0], [0.0], ["a"]), "p cannot be read as a dense array of numbers"),
+        (([[0.0], [1.0, 2.0]], [[0.0]]), "x cannot be read"),
+        (([1e200, -1e200], [[3e200], [0.0]]), "range of floats"),
         (([[0.0]], [[0.0], [1.0]], None, [1.0]), "each of the 2 points"),
         (([[0.0], [1.0]], [[0.0]], [1.5, -0.5]), "not negative"),
         ((np.zeros((20_000, 1)), np.zeros((20_000, 1))), "sliced"),
