@@ -7,6 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_LONGEST_HEAD = 1 << 16  # bytes, and what came with one read of the socket
 _UNREAD = 1 << 22  # bytes of a body that are still taken after its answer: who sends so few gets to read why
 
 
@@ -17,6 +18,8 @@ def protocol(header_timeout: float) -> type[HttpToolsProtocol]:
         """One connection. Between requests the server's keep-alive limit counts."""
 
         _awaits_head = True
+        _heads = 0  # begun on this connection
+        _head_bytes = 0  # of a head that did not end with the data in which it began
         _head_timer: asyncio.TimerHandle | None = None
         _unread = 0
 
@@ -25,13 +28,17 @@ def protocol(header_timeout: float) -> type[HttpToolsProtocol]:
             self._watch_head()
 
         def data_received(self, data: bytes) -> None:
+            heads = self._heads
             super().data_received(data)
+            if self._awaits_head:
+                self._measure_head(0 if heads != self._heads else self._head_bytes + len(data))
             if self._awaits_head or self._head_timer is not None:
                 self._watch_head()
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self._awaits_head = True
+            self._heads += 1
             self._unread = 0
 
         def on_headers_complete(self) -> None:
@@ -49,6 +56,11 @@ def protocol(header_timeout: float) -> type[HttpToolsProtocol]:
             self._awaits_head = False
             self._watch_head()
             super().connection_lost(exc)
+
+        def _measure_head(self, size: int) -> None:
+            self._head_bytes = size
+            if size > _LONGEST_HEAD and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too long.")
 
         def _watch_head(self) -> None:
             """Most heads arrive in one piece and never see a timer."""

@@ -156,7 +156,7 @@ def test_a_body_without_end_is_answered_and_then_no_longer_read(models):
     ],
 )
 def test_a_start_that_cannot_succeed_says_why_in_one_line(models, arguments, complaint):
-    command = [sys.executable, "-m", "service", "--models", str(models), *arguments]
+    command = [sys.executable, "-m", "service", "--models", str(models), "--port", "0", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode != 0
     assert complaint in done.stderr
