@@ -41,7 +41,8 @@ def minimax_value(real: Tensor, generated: Tensor, discriminator: Tensor) -> Ten
 
 def value_identity(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
     """Both sides of [GAN-5]: the minimax value at D*, and 2 JS(P_r || P_g) - 2 log 2."""
-    value = minimax_value(real, generated, optimal_discriminator(real, generated))
+    best = optimal_discriminator(real, generated).nan_to_num(0.5)  # anything: no mass is weighed there
+    value = minimax_value(real, generated, best)
     return value, 2 * jensen_shannon(real, generated) - 2 * LOG_2
 
 

@@ -112,7 +112,7 @@ def input_slopes(critic: Critic, points: Tensor) -> Tensor:
                 "it has to give one score per point"
             )
         gradient = _gradient(scores, points, create_graph=differentiable)
-    return euclidean_norm(gradient.reshape(len(points), -1))
+    return euclidean_norm(gradient.reshape(len(points), points.shape[1:].numel()))
 
 
 def slope_penalty(slopes: Tensor, *, one_sided: bool = False, target: float = 1.0) -> Tensor:

@@ -68,7 +68,9 @@ def penalised_gradients(
     parameters: list[Tensor] = []
     for stage, signal in zip(stages, backward, strict=True):
         weighted = score_weights[:, None] * stage.inputs
-        parameters += [signal.T @ weighted.add_(direction), score_weights @ signal]
+        parameters.append(signal.T @ weighted.add_(direction))
+        if stage.layer.bias is not None:
+            parameters.append(score_weights @ signal)
         direction = (direction @ stage.layer.weight.T).mul_(stage.slopes)
     return CriticGradients(scores.reshape(len(points)), slopes, parameters)
 

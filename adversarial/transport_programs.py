@@ -14,7 +14,11 @@ from scipy.optimize import OptimizeResult, linprog
 from adversarial.errors import SolverError
 from adversarial.wasserstein import Array, distances
 
-_TIGHT: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+_OPTIONS: Any = {
+    "primal_feasibility_tolerance": 1e-10,
+    "dual_feasibility_tolerance": 1e-10,
+    "presolve": False,  # it takes tiny weights for contradictions and calls the program infeasible
+}
 
 
 def marginal_matrix(n: int, m: int) -> sparse.csr_array:
@@ -35,17 +39,18 @@ def primal(cost: Array, p: Array, q: Array) -> tuple[float, Array]:
 
 
 def dual(cost: Array, p: Array, q: Array) -> tuple[float, Array, Array]:
-    """[W-3]: max p.f + q.g subject to f_a + g_b <= cost_ab. Returns (value, f (n,), g (m,))."""
+    """[W-3]: max p.f + q.g subject to f_a + g_b <= cost_ab. Returns (value, f (n,), g (m,)), the last g 0."""
     n, m = cost.shape
     below = (sparse.csr_array(marginal_matrix(n, m).T), cost.ravel())
-    result = _solve(-np.concatenate([p, q]), below=below, bounds=(None, None))
+    result = _solve(-np.concatenate([p, q]), below=below, bounds=[(None, None)] * (n + m - 1) + [(0, 0)])
     return -float(result.fun), result.x[:n], result.x[n:]
 
 
 def one_potential_dual(x: Array, y: Array, p: Array, q: Array) -> tuple[float, Array]:
     """[W-4]: max E_P[f] - E_Q[f] over f that are 1-Lipschitz on both supports together.
 
-    Returns (value, f (n + m,)): first on x, then on y.
+    Returns (value, f (n + m,)): first on x, then on y. The last one is 0: a constant added to all of f changes
+    nothing but what p and q differ by in rounding, which would be multiplied without bound.
     """
     points = np.concatenate([x, y])
     cost = distances(points, points)
@@ -56,21 +61,22 @@ def one_potential_dual(x: Array, y: Array, p: Array, q: Array) -> tuple[float, A
         shape=(len(a), len(points)),
     )
     objective = -np.concatenate([p, -q])
-    result = _solve(objective, below=(sparse.csr_array(rise), cost[a, b]), bounds=(None, None))
+    free = [(None, None)] * (len(points) - 1)
+    result = _solve(objective, below=(sparse.csr_array(rise), cost[a, b]), bounds=[*free, (0, 0)])
     return -float(result.fun), result.x
 
 
 def _solve(
     objective: Array,
     *,
-    bounds: tuple[float | None, float | None],
+    bounds: Any,
     equal: tuple[Any, Array] | None = None,
     below: tuple[Any, Array] | None = None,
 ) -> OptimizeResult:
     a_eq, b_eq = equal or (None, None)
     a_ub, b_ub = below or (None, None)
     result = linprog(
-        objective, A_ub=a_ub, b_ub=b_ub, A_eq=a_eq, b_eq=b_eq, bounds=bounds, method="highs", options=_TIGHT
+        objective, A_ub=a_ub, b_ub=b_ub, A_eq=a_eq, b_eq=b_eq, bounds=bounds, method="highs", options=_OPTIONS
     )
     if not result.success:
         raise SolverError(f"linear program with {len(objective)} unknowns: {result.message}")

@@ -70,7 +70,10 @@ def distances(x: Array, y: Array) -> Array:
         raise DataError(
             f"{len(x)} x {len(y)} points make more than {MAX_PAIRS} pairs; draw a sample, or use sliced()"
         )
-    return cdist(x, y)
+    found = cdist(x, y)
+    if not np.isfinite(found).all():
+        raise DataError("the distances between x and y exceed the range of floats; scale both down")
+    return found
 
 
 def c_transform(cost: Array, g: Array) -> Array:
@@ -153,7 +156,7 @@ def sliced(
 
 def as_points(points: ArrayLike, name: str) -> Array:
     """The points as (n, dim) float64; a flat list is n points on the line. Raises DataError."""
-    array = np.asarray(points, dtype=np.float64)
+    array = _as_floats(points, name)
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or not array.size:
         raise DataError(f"{name} has shape {array.shape}; give (n, dim) with at least one point")
@@ -167,19 +170,30 @@ def as_weights(weights: ArrayLike | None, count: int, name: str) -> Array:
     """Weights (count,) that sum to 1 as exactly as floats can; uniform for None. Raises DataError."""
     if weights is None:
         return np.full(count, 1.0 / count)
-    array = np.asarray(weights, dtype=np.float64)
+    array = _as_floats(weights, name)
     if array.shape != (count,):
         raise DataError(f"{name} has shape {array.shape}; give one weight for each of the {count} points")
     if not np.isfinite(array).all() or (array < 0).any():
         raise DataError(f"{name}: weights have to be finite and not negative, the smallest is {array.min()}")
     if abs(array.sum() - 1) > 1e-6:
-        raise DataError(f"{name} sums to {array.sum()!r}; divide the weights by their sum")
+        raise DataError(f"{name} sums to {array.sum()}; divide the weights by their sum")
     return array / array.sum()
 
 
+def _as_floats(values: ArrayLike, name: str) -> Array:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{name} cannot be read as a dense array of numbers ({error})") from error
+
+
 def _solve(cost: Array, p: Array, q: Array) -> tuple[Array, Array]:
-    """Plan and column potential of POT's network simplex, loose where a weight is zero."""
-    plan, log = ot.emd(p, q, cost, numItermax=_MAX_ITERATIONS, log=True)
+    """Plan and column potential of POT's network simplex, loose where a weight is zero.
+
+    Its tolerances are absolute, so it is given costs of at most 1; a power of two rounds nothing.
+    """
+    unit = float(np.exp2(np.ceil(np.log2(cost.max())))) if cost.any() else 1.0
+    plan, log = ot.emd(p, q, cost / unit, numItermax=_MAX_ITERATIONS, log=True)
     if log["warning"] is not None:
         raise SolverError(f"network simplex on {len(p)} x {len(q)} points: {log['warning']}")
-    return plan, log["v"]
+    return plan, log["v"] * unit
