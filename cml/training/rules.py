@@ -5,6 +5,7 @@ from __future__ import annotations
 from cml.config import RunConfig
 
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.1, 0.6  # in squared radii
+REGULARIZATION = 0.02  # of the closed-form start where validation data cannot choose it
 MOST_VISITS = 4
 EPOCH_DISTANCES = 400_000_000  # from users to the pool
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,12 +11,12 @@ from scipy.sparse import csr_array
 
 from cml.config import ModelConfig
 from cml.training.als import factorise, lift
+from cml.training.rules import REGULARIZATION
 from cml.training.space import Space
 from cml.training.temperature import temperature_of
 
 CATALOGUE_WEIGHT = 100.0  # all items together, seen from a user, in units of one observed pair
 REGULARIZATIONS = (0.008, 0.02, 0.05)  # tried where validation data can choose
-REGULARIZATION = 0.02  # else
 SWEEPS = 2  # a third changes no list: it only takes time
 
 Judge = Callable[[Space], float]
@@ -28,7 +28,7 @@ class Start:
 
     space: Space
     regularization: float | None = None
-    temperature: float | None = None  # that suits the data; measured at the usual regularisation only
+    temperature: float | None = None  # that suits the data
 
 
 def starting_space(
@@ -47,16 +47,14 @@ def starting_space(
     strengths = REGULARIZATIONS if judge else (REGULARIZATION,)
     if config.regularization is not None:
         strengths = (config.regularization,)
-    best, best_value, temperature = None, -np.inf, None
+    best, best_value, chosen = None, -np.inf, REGULARIZATION
     for strength in strengths:  # one after the other: only the best so far is held
         space = _closed_form(positives, config.dim, config.radius, strength, seed)
-        if strength == REGULARIZATION:
-            temperature = temperature_of(space, positives)
         value = judge(space) if judge and len(strengths) > 1 else 0.0
         if best is None or value > best_value:
-            best, best_value = Start(space, strength), value
+            best, best_value, chosen = space, value, strength
     assert best is not None
-    return replace(best, temperature=temperature)
+    return Start(best, chosen, temperature_of(best, positives, chosen))
 
 
 def _closed_form(positives: csr_array, dim: int, radius: float, regularization: float, seed: int) -> Space:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from cml.training.rules import LEAST_TEMPERATURE, MOST_TEMPERATURE
+from cml.training.rules import LEAST_TEMPERATURE, MOST_TEMPERATURE, REGULARIZATION
 from cml.training.space import Space
 
-SOFTER = 2.6  # than likeliest at the start: best or level with it on every data set that was tried
+SOFTER = 2.6  # than likeliest at the start of the usual regularisation
+FADING = 0.3  # the weaker the regularisation, the nearer lie the likes it has seen, and unseen ones do not
 USERS = 128  # more change the third digit
 LEAST_USERS = 16
 DISTANCES = 1 << 22  # from these users to all items, unless that leaves fewer than `LEAST_USERS`
@@ -19,8 +20,13 @@ _STEPS = 30  # of Newton's method, which needs about six
 _ENOUGH = 1e-3  # relative
 
 
-def temperature_of(start: Space, positives: csr_array) -> float:
-    """`SOFTER` times the temperature under which users' likes are most probable at a start in the ball [START-1].
+def softer_by(regularization: float) -> float:
+    """How many times the likeliest temperature suits a start of this regularisation [START-1]."""
+    return SOFTER * (REGULARIZATION / regularization) ** FADING
+
+
+def temperature_of(start: Space, positives: csr_array, regularization: float) -> float:
+    """`softer_by` times the temperature under which users' likes are most probable at a start in the ball [START-1].
 
     positives: (n_users, n_items), weights ignored. Some users stand for all: evenly spaced ones, so that chance has no
     part in it. Items have to be all there, the liked ones above all.
@@ -30,8 +36,9 @@ def temperature_of(start: Space, positives: csr_array) -> float:
     rows = _evenly(np.flatnonzero(np.diff(positives.indptr)), most)
     users, likes = start.users[torch.from_numpy(rows)], positives[rows]
     squared = torch.cdist(users, start.items).square()
-    sharpest, softest = SOFTER / (LEAST_TEMPERATURE * square), SOFTER / (MOST_TEMPERATURE * square)
-    return round(SOFTER / _sharpness(squared, _to_liked(start, users, likes), softest, sharpest), 4)
+    softer = softer_by(regularization)
+    sharpest, softest = softer / (LEAST_TEMPERATURE * square), softer / (MOST_TEMPERATURE * square)
+    return round(softer / _sharpness(squared, _to_liked(start, users, likes), softest, sharpest), 4)
 
 
 def _to_liked(start: Space, users: Tensor, likes: csr_array) -> Tensor:

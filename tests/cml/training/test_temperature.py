@@ -7,10 +7,10 @@ from scipy.sparse import csr_array
 
 from cml.config import ModelConfig, load_config
 from cml.training import temperature as rule
-from cml.training.rules import LEAST_TEMPERATURE, MOST_TEMPERATURE
+from cml.training.rules import LEAST_TEMPERATURE, MOST_TEMPERATURE, REGULARIZATION
 from cml.training.space import Space, project_to_ball
-from cml.training.start import REGULARIZATION, starting_space
-from cml.training.temperature import SOFTER, temperature_of
+from cml.training.start import REGULARIZATIONS, starting_space
+from cml.training.temperature import SOFTER, softer_by, temperature_of
 from cml.training.trainer import fit
 from tests.cml.training_worlds import scattered, two_tastes
 from tests.reference.temperature import likeliest
@@ -40,8 +40,16 @@ def test_it_is_a_multiple_of_the_likeliest(drawn_with, radius):
     bounds = (bound * radius**2 / SOFTER for bound in (LEAST_TEMPERATURE, MOST_TEMPERATURE))
     expected = likeliest(space.users.numpy(), space.items.numpy(), liked, *bounds)
     assert LEAST_TEMPERATURE < SOFTER * expected / radius**2 < MOST_TEMPERATURE  # or bounds would decide
-    found = temperature_of(space, csr_array(liked.astype(np.float32)))
+    found = temperature_of(space, csr_array(liked.astype(np.float32)), REGULARIZATION)
     assert found == pytest.approx(SOFTER * expected, rel=5e-3)
+
+
+@pytest.mark.parametrize(("regularization", "times"), [(0.008, 3.4225), (0.02, 2.6), (0.05, 1.9751)])
+def test_the_multiple_falls_as_the_start_is_regularised_more_strongly(regularization, times):
+    space, liked = _liking_by(0.06)
+    expected = times * likeliest(space.users.numpy(), space.items.numpy(), liked, 0.02, 0.2)
+    found = temperature_of(space, csr_array(liked.astype(np.float32)), regularization)
+    assert found == pytest.approx(expected, rel=5e-3)
 
 
 def test_it_stays_within_bounds_where_likes_are_as_near_or_as_far_as_can_be():
@@ -50,7 +58,8 @@ def test_it_stays_within_bounds_where_likes_are_as_near_or_as_far_as_can_be():
     for order, bound in ((1, LEAST_TEMPERATURE), (-1, MOST_TEMPERATURE)):
         first = torch.zeros_like(distances)
         first[torch.arange(len(distances)), (order * distances).argmin(1)] = 1
-        assert temperature_of(space, csr_array(first.numpy())) == pytest.approx(bound, rel=2e-2)
+        found = temperature_of(space, csr_array(first.numpy()), REGULARIZATION)
+        assert found == pytest.approx(bound, rel=2e-2)
 
 
 def test_users_without_likes_and_weights_change_nothing():
@@ -60,7 +69,7 @@ def test_users_without_likes_and_weights_change_nothing():
     longer = csr_array(
         (likes.data * 7, likes.indices, np.append(likes.indptr, [likes.nnz] * 5)), shape=(95, 50)
     )
-    assert temperature_of(more, longer) == temperature_of(space, likes)
+    assert temperature_of(more, longer, 0.02) == temperature_of(space, likes, 0.02)
 
 
 @pytest.mark.parametrize(("distances", "users"), [(1 << 22, 128), (64 * 400, 64), (1, 16)])
@@ -69,20 +78,22 @@ def test_some_users_stand_for_many(monkeypatch, distances, users):
     asked = np.linspace(0, 399, users).astype(int)
     expected = likeliest(space.users.numpy()[asked], space.items.numpy(), liked[asked], 0.01, 0.3)
     monkeypatch.setattr(rule, "DISTANCES", distances)
-    assert temperature_of(space, csr_array(liked.astype(np.float32))) == pytest.approx(
-        SOFTER * expected, rel=5e-3
-    )
+    found = temperature_of(space, csr_array(liked.astype(np.float32)), REGULARIZATION)
+    assert found == pytest.approx(SOFTER * expected, rel=5e-3)
 
 
-def test_training_takes_it_from_the_usual_start_whatever_strength_validation_chooses():
-    positives = scattered().positives()
-    config, rng = ModelConfig(dim=4, regularization=REGULARIZATION), np.random.default_rng
-    usual = starting_space(positives, config, rng(0))
-    for chosen in range(3):
-        values = iter(np.eye(3)[chosen])
-        begin = starting_space(positives, ModelConfig(dim=4), rng(0), lambda _, values=values: next(values))
-        assert begin.temperature == usual.temperature is not None
-    assert starting_space(positives, ModelConfig(dim=4, regularization=0.3), rng(0)).temperature is None
+def test_training_takes_it_from_the_start_that_validation_chooses_or_the_configuration_gives():
+    positives, rng = scattered().positives(), np.random.default_rng
+    found = {}
+    for strength, values in zip(REGULARIZATIONS, np.eye(3), strict=True):
+        left = iter(values)
+        chosen = starting_space(positives, ModelConfig(dim=4), rng(0), lambda _, left=left: next(left))
+        given = starting_space(positives, ModelConfig(dim=4, regularization=strength), rng(0))
+        assert chosen.regularization == given.regularization == strength
+        assert chosen.temperature == given.temperature == temperature_of(chosen.space, positives, strength)
+        found[strength] = chosen.temperature / softer_by(strength)
+    assert starting_space(positives, ModelConfig(dim=4), rng(0)).regularization == REGULARIZATION
+    assert found[0.008] < found[0.02] < found[0.05]
 
 
 @pytest.mark.parametrize(
