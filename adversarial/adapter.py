@@ -20,6 +20,7 @@ from adversarial.alignments import AlignmentSettings, make_alignment
 from adversarial.errors import SettingError
 from adversarial.networks import mlp
 from adversarial.scaling import SCALES
+from adversarial.settings import check_head, check_settings
 from adversarial.sparse_rows import FeatureTable
 from adversarial.validation import BestState, adaptation_bound, held_out_rows, proxy_a_distance
 
@@ -101,7 +102,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=np.float32, multi_output=self._several_outputs
         )
-        _check_settings(self)
+        check_settings(self)
         alone = Xt is None
         Xt = X if alone else validate_data(self, Xt, accept_sparse="csr", dtype=np.float32, reset=False)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -110,6 +111,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         head = self.head if self.head is not None else linear_head(self.hidden[-1], outputs, randomness)
         network = AdaptedNetwork(X.shape[1], self.hidden, copy.deepcopy(head), randomness=randomness)
         self.network_ = _placed(network, self.device)
+        check_head(self.network_.head, int(self.hidden[-1]), outputs, self.device)
         self._n_features_out = self.hidden[-1]
         alignment = make_alignment(
             "source-only" if alone else self.method, self._alignment_settings(), self.hidden[-1], randomness
@@ -169,7 +171,7 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return AlignmentSettings(
             weight=self.weight,
             penalty=self.penalty,
-            critic_steps=self.critic_steps,
+            critic_steps=int(self.critic_steps),
             critic_hidden=tuple(self.critic_hidden),
             critic_learning_rate=self.critic_learning_rate,
             device=self.device,
@@ -177,11 +179,11 @@ class DomainAdapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _loop_settings(self) -> LoopSettings:
         return LoopSettings(
-            steps=self.steps,
-            batch_size=self.batch_size,
+            steps=int(self.steps),
+            batch_size=int(self.batch_size),
             learning_rate=self.learning_rate,
             l2=self.l2,
-            record_every=self.record_every,
+            record_every=int(self.record_every),
         )
 
     def _hold_out(
@@ -226,20 +228,6 @@ def _placed(network: AdaptedNetwork, device: str) -> AdaptedNetwork:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise SettingError(f"device = {device!r}: {reason}; choose cpu, or cuda with a GPU") from None
-
-
-def _check_settings(estimator: DomainAdapter) -> None:
-    if not 0 <= estimator.validation_fraction < 1:
-        raise SettingError(
-            f"validation_fraction is {estimator.validation_fraction}; give 0 or a share below 1"
-        )
-    for name in ("steps", "batch_size", "record_every"):
-        if getattr(estimator, name) < 1:
-            raise SettingError(f"{name} is {getattr(estimator, name)}; it has to be at least 1")
-    if estimator.scale not in SCALES:
-        raise SettingError(f"no scale named {estimator.scale!r}; there are {', '.join(SCALES)}")
-    if not estimator.hidden:
-        raise SettingError("hidden is empty; the extractor needs at least one layer")
 
 
 @torch.no_grad()

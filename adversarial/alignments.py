@@ -124,7 +124,11 @@ class CovarianceAlignment:
         """Nothing to learn."""
 
     def loss(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
-        """The weighted distance of the two batches' covariances (unbiased, so at least 2 rows each)."""
+        """The weighted distance of the two batches' covariances. Raises SettingError for fewer than 2 rows."""
+        if len(source) < 2:
+            raise SettingError(
+                "coral compares covariances, and a single row has none; give batch_size and both domains 2 or more"
+            )
         return self.weight * covariance_distance(source, target)
 
 

@@ -6,11 +6,14 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from adversarial import checkpoints
@@ -64,6 +67,8 @@ def restore(estimator: Any, manifest: dict[str, Any]) -> None:
         estimator.feature_names_in_ = np.array(manifest["feature_names"], dtype=object)
     estimator.history_ = manifest["history"]
     estimator.n_iter_ = estimator.steps
+    if estimator.validation_fraction > 0:
+        estimator.best_step_ = int(min(estimator.history_, key=lambda record: record["bound"])["step"])
     estimator._n_features_out = estimator.hidden[-1]
     if "classes" in manifest:
         kind = np.dtype(object if manifest["class_type"] == "|O" else manifest["class_type"])
@@ -81,13 +86,13 @@ def facts_of(directory: Path | str) -> dict[str, Any]:
 
 def _describe(estimator: Any) -> dict[str, Any]:
     parameters = {name: value for name, value in estimator.get_params(deep=False).items() if name != "head"}
-    if not isinstance(parameters["random_state"], int):
+    if not isinstance(parameters["random_state"], Integral):
         parameters["random_state"] = None
     names = getattr(estimator, "feature_names_in_", None)
     return {
         "format": FORMAT,
         "kind": "classifier" if hasattr(estimator, "classes_") else "regressor",
-        "parameters": {k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()},
+        "parameters": {name: _plain(value) for name, value in parameters.items()},
         "custom_head": estimator.head is not None,
         "n_features_in": int(estimator.n_features_in_),
         "feature_names": None if names is None else [str(name) for name in names],
@@ -95,6 +100,15 @@ def _describe(estimator: Any) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
         **_answers(estimator),
     }
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON knows it: searches over settings hand in NumPy's numbers."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, torch.device) else value
 
 
 def _answers(estimator: Any) -> dict[str, Any]:

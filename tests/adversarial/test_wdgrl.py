@@ -183,7 +183,7 @@ def test_regression_answers_do_not_depend_on_the_unit_of_the_targets():
     assert (other.predict(rows) - 100) / 1000 == pytest.approx(one.predict(rows) - 100, abs=5e-3)
 
 
-def test_validation_keeps_the_state_with_the_smallest_bound():
+def test_validation_keeps_the_state_with_the_smallest_bound(tmp_path):
     seen = []
     world = _world()
     model = DomainAdaptedClassifier(
@@ -194,6 +194,8 @@ def test_validation_keeps_the_state_with_the_smallest_bound():
     assert len(bounds) == 6
     assert model.best_step_ == min(bounds, key=bounds.get)
     assert seen == model.history_
+    model.save(tmp_path / "m")
+    assert load(tmp_path / "m").best_step_ == model.best_step_
 
 
 def test_held_out_rows_are_disjoint_from_the_rest_and_of_the_stated_share():
@@ -293,11 +295,45 @@ def test_saving_never_overwrites(tmp_path):
         ({"scale": "sqrt"}, "none, log"),
         ({"hidden": ()}, "at least one layer"),
         ({"validation_fraction": 1.5}, "validation_fraction is 1.5"),
+        ({"steps": 1.5}, "steps is 1.5"),
+        ({"critic_steps": 0}, "critic_steps is 0"),
+        ({"learning_rate": -1}, "learning_rate is -1"),
+        ({"critic_learning_rate": float("nan")}, "critic_learning_rate is nan"),
+        ({"weight": float("inf")}, "weight is inf"),
+        ({"penalty": -1}, "penalty is -1"),
+        ({"l2": -0.1}, "l2 is -0.1"),
+        ({"hidden": 16}, "hidden is 16; give whole widths"),
+        ({"hidden": (16, 0)}, "hidden is .16, 0"),
+        ({"critic_hidden": (0.5,)}, "critic_hidden is"),
+        ({"head": nn.Linear(5, 2)}, r"takes no features of shape \(batch, 16\)"),
+        ({"head": nn.Linear(16, 1)}, r"gives \(2, 1\) for 2 rows where \(2, 2\)"),
+        ({"method": "coral", "batch_size": 1}, "coral compares covariances"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(SettingError, match=message):
         _fitted(**settings)
+
+
+def test_a_head_with_more_outputs_than_answers_is_refused_instead_of_broadcast():
+    with pytest.raises(SettingError, match=r"gives \(2, 5\) for 2 rows where \(2, 1\)"):
+        _fitted(DomainAdaptedRegressor, head=nn.Linear(16, 5))
+
+
+def test_settings_may_be_numbers_of_numpy_as_searches_hand_them_in(tmp_path):
+    settings = {
+        "hidden": np.array([8, 4]),
+        "batch_size": np.int64(16),
+        "steps": np.arange(3)[2],
+        "learning_rate": np.float32(0.01),
+        "random_state": np.int64(7),
+        "device": torch.device("cpu"),
+    }
+    model, world = _fitted(**settings)
+    model.save(tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert np.array_equal(again.predict_proba(world.target), model.predict_proba(world.target))
+    assert (again.hidden, again.batch_size, again.random_state, again.device) == ((8, 4), 16, 7, "cpu")
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array, sparse.csr_matrix])
