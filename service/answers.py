@@ -30,6 +30,7 @@ from cml.recommend import (
     recommend_session,
     similar_items,
 )
+from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 from service.asked import BatchRequest, ListOptions, SessionRequest
 from service.encoding import EncodedList, ListEncoder, encode_users
@@ -139,11 +140,12 @@ class Answers:
 
     async def similar_users(self, user_id: str, k: int | None) -> bytes:
         """The users nearest to a user. Raises Problem 404 for one that the version does not know."""
-        snapshot, length = self._pages.shown(), self._pages.length(k)
+        snapshot, length = self._pages.shown(), self._pages.length(k, paged=False)
 
         def job() -> bytes:
             try:
-                return encode_users(snapshot.version, length, similar_users(snapshot, user_id, k=length))
+                found = similar_users(snapshot, user_id, k=length)
+                return encode_users(snapshot.version, self._id(snapshot, "."), length, found)
             except VocabularyError:
                 raise unknown("user", user_id) from None
 
@@ -151,12 +153,13 @@ class Answers:
 
     async def users_for_item(self, item_id: str, k: int | None) -> bytes:
         """The users nearest to an item who have not seen it. Raises Problem 404 for no such item."""
-        snapshot, length = self._pages.shown(), self._pages.length(k)
+        snapshot, length = self._pages.shown(), self._pages.length(k, paged=False)
 
         def job() -> bytes:
             try:
                 with refusals():
-                    return encode_users(snapshot.version, length, users_for_item(snapshot, item_id, k=length))
+                    found = users_for_item(snapshot, item_id, k=length)
+                    return encode_users(snapshot.version, self._id(snapshot, "."), length, found)
             except VocabularyError:
                 raise unknown("item", item_id) from None
 
@@ -226,10 +229,13 @@ class Answers:
             page.snapshot, answer, user_id=user_id, variant=page.variant, explained=explained
         )
 
+    def _id(self, snapshot: Snapshot, mark: str) -> str:
+        return f"{snapshot.version}{mark}{self._nonce}{next(self._counter):x}"
+
     def _finish(self, page: Page, encoded: EncodedList) -> bytes:
         """Count the list and give it an id of its own."""
         self._metrics.answered(encoded.strategy, page.variant, page.restricted)
-        recommendation_id = f"{page.snapshot.version}{page.mark}{self._nonce}{next(self._counter):x}"
+        recommendation_id = self._id(page.snapshot, page.mark)
         return encoded.whole(recommendation_id, page.following(encoded.n_items, self._settings.max_depth))
 
 

@@ -97,10 +97,18 @@ class ListEncoder:
         return fragment
 
 
-def encode_users(version: str, k: int, users: Sequence[Neighbour]) -> bytes:
+def encode_users(version: str, recommendation_id: str, k: int, users: Sequence[Neighbour]) -> bytes:
     """A list of users; its fields are those of `service.schemas.UserList`."""
     listed = [{"user_id": user.user_id, "distance": _rounded(user.distance)} for user in users]
-    return orjson.dumps({"model_version": version, "strategy": "nearest", "k": k, "users": listed})
+    return orjson.dumps(
+        {
+            "model_version": version,
+            "strategy": "nearest",
+            "recommendation_id": recommendation_id,
+            "k": k,
+            "users": listed,
+        }
+    )
 
 
 def split_record(record: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:

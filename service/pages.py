@@ -103,12 +103,13 @@ class Pages:
             asked["exclude"] = [*options.exclude, *_later(shown.stock.added, cursor.added)]
         return Page(shown, variant, mark, cursor, k, asked)
 
-    def length(self, k: int | None) -> int:
+    def length(self, k: int | None, *, paged: bool = True) -> int:
         """The length of a list that asks for `k` (None: the default). Raises Problem 422."""
         if k is None:
             return min(self._settings.default_k, self._settings.max_k)
         if k > self._settings.max_k:
-            raise invalid(f"k = {k}: at most {self._settings.max_k}; use the cursor for more")
+            more = "; use the cursor for more" if paged else ""
+            raise invalid(f"k = {k}: at most {self._settings.max_k}{more}")
         return k
 
     def require_short(self, name: str, listed: Sequence[object]) -> None:

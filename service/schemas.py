@@ -59,7 +59,8 @@ class UserList(BaseModel):
     """Users, nearest first."""
 
     model_version: str
-    strategy: str
+    strategy: Annotated[str, Field(examples=["nearest"])]
+    recommendation_id: Annotated[str, Field(description="Send it with the events that this list leads to.")]
     k: int
     users: list[ListedUser]
 

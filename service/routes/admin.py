@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from service import bodies
+from service import bodies, paths
 from service.asked import ExperimentRequest
 from service.context import Context
 from service.documented import problems
@@ -44,7 +44,7 @@ def routes(context: Context, watch: Watch) -> APIRouter:
     @router.post("/versions/{version}/activate", response_model=Versions, responses=problems(404, 409))
     async def activate(version: str = Path(max_length=100, examples=["000012-0123456789ab"])) -> Response:
         """Make a published version current, after checking every byte of it."""
-        await asyncio.to_thread(admin.activate, version)
+        await asyncio.to_thread(admin.activate, paths.read_id(version))
         return await done()
 
     @router.put(

@@ -89,6 +89,9 @@ def test_similar_users_and_users_for_an_item(client):
     fans = UserList.model_validate(client.get("/v1/items/i4/users").json())
     assert [user.user_id for user in fans.users] == ["ann"]  # the others have seen it
     refused(client.get("/v1/users/nobody/similar"), 404, "unknown-user")
+    assert similar.recommendation_id.startswith(f"{similar.model_version}.")
+    assert similar.recommendation_id != fans.recommendation_id
+    assert "cursor" not in refused(client.get("/v1/items/i4/users?k=501"), 422, "invalid-request")
 
 
 def test_seen_items_come_back_only_when_asked_for(client):

@@ -100,6 +100,7 @@ def test_rollback_and_activation_move_the_pointer(serve, models):
     assert Registry(models).current() == first
     assert client.post(f"/v1/admin/versions/{second}/activate").json()["current"] == second
     refused(client.post("/v1/admin/versions/000009-0123456789ab/activate"), 404, "unknown-version")
+    assert "'a/b'" in refused(client.post("/v1/admin/versions/a%2Fb/activate"), 404, "unknown-version")
 
 
 def test_variants_are_stable_and_take_their_share():
