@@ -59,12 +59,20 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose become one line on standard error and their exit code."""
+    """Entry point: errors raised on purpose become one line on standard error and their exit code.
+
+    So does what the machine refuses: a directory, space on a disk.
+    """
     try:
         cli(standalone_mode=True)
     except AdversarialError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        problem = f"{place}{error.strerror or error}"
+        click.echo(f"error: {problem}; make room or choose another place, and run it again", err=True)
+        sys.exit(1)
     except ModuleNotFoundError as error:
         missing = missing_extra(error, "adversarial")
         if missing is error:

@@ -1,8 +1,8 @@
 """Feature tables in and out: CSV, TSV, Parquet, NPZ and svmlight, chosen by the file's ending.
 
 In CSV, TSV and Parquet one column holds the labels and every other column is a number. An NPZ file holds
-`X` (rows, features) or the parts of a SciPy CSR matrix, and `y` if it has labels. svmlight rows are a label
-and index:value pairs.
+`X` (rows, features) or the parts of a SciPy CSR or CSC matrix, and `y` if it has labels. svmlight rows are a
+label and index:value pairs.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from adversarial import svmlight
 from adversarial.errors import DataError, SettingError
 
 _TEXT = {".csv": ",", ".tsv": "\t"}
-_SVMLIGHT = (".svmlight", ".svm", ".libsvm")
-ENDINGS = (".csv", ".tsv", ".parquet", ".npz", *_SVMLIGHT)
+_LARGEST = float(np.finfo(np.float32).max)  # training is done in 32 bits
+ENDINGS = (".csv", ".tsv", ".parquet", ".npz", *svmlight.ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,48 @@ class Table:
     features: Any
     labels: np.ndarray | None
     names: list[str] | None = None
-    index_base: int = 0
-    """The number of the first feature in an svmlight file; 0 for other formats."""
+    index_base: int | None = None
+    """The number of the first feature in an svmlight file; None for other formats."""
 
     def require_labels(self, path: Path) -> np.ndarray:
-        """The labels. Raises DataError when the file has none."""
+        """The labels. Raises DataError when the file has none, or a row without."""
         if self.labels is None:
             raise DataError(
                 f"{path}: has no labels, which are needed here; name their column with --label-column"
             )
+        import pandas as pd
+
+        missing = pd.isna(self.labels)
+        if missing.any():
+            raise DataError(f"{path}: data row {_first(missing)} has no label; drop or complete it")
         return self.labels
+
+    def require_classes(self, path: Path) -> np.ndarray:
+        """Labels that name two classes or more. Raises DataError as `require_labels`, and for fractions."""
+        labels = self.require_labels(path)
+        if np.issubdtype(labels.dtype, np.floating) and (labels % 1 != 0).any():
+            row = _first(labels % 1 != 0)
+            raise DataError(
+                f"{path}: data row {row} has label {labels[row - 1]}, and classes are words or whole numbers; "
+                "`adversarial fit --task regress` learns amounts"
+            )
+        if len(set(labels.tolist())) < 2:
+            raise DataError(
+                f"{path}: every row has the label {labels.tolist()[0]!r}; a classifier needs two or more"
+            )
+        return labels
+
+    def require_amounts(self, path: Path) -> np.ndarray:
+        """Labels as finite numbers, float64. Raises DataError as `require_labels`, and for words."""
+        labels = self.require_labels(path)
+        try:
+            amounts = labels.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: its labels are not numbers ({error}); learn them as classes") from error
+        if not (np.abs(amounts) <= _LARGEST).all():
+            row = _first(~(np.abs(amounts) <= _LARGEST))
+            raise DataError(f"{path}: data row {row} has label {amounts[row - 1]}; drop or repair it")
+        return amounts
 
 
 def read_together(
@@ -57,18 +90,22 @@ def read_together(
     Raises DataError for files that cannot be read or do not fit together.
     """
     tables: dict[int, Table] = {
-        place: _read(path, label_column) for place, path in enumerate(paths) if _ending(path) not in _SVMLIGHT
+        place: _read(path, label_column)
+        for place, path in enumerate(paths)
+        if _ending(path) not in svmlight.ENDINGS
     }
     known = width or next((table.features.shape[1] for table in tables.values()), None)
     remaining = [place for place in range(len(paths)) if place not in tables]
-    tables |= dict(
-        zip(remaining, _read_svmlight([paths[p] for p in remaining], known, index_base), strict=True)
-    )
+    if remaining:
+        loaded, base = svmlight.read([paths[place] for place in remaining], known, index_base)
+        for place, (features, labels) in zip(remaining, loaded, strict=True):
+            tables[place] = Table(features, labels, index_base=base)
     ordered = _in_one_order([tables[place] for place in range(len(paths))], paths)
     for table, path in zip(ordered, paths, strict=True):
         expected = width or ordered[0].features.shape[1]
         if table.features.shape[1] != expected:
             raise DataError(f"{path}: has {table.features.shape[1]} features where {expected} are expected")
+        _check_features(table, path)
     return ordered
 
 
@@ -78,9 +115,10 @@ def write(path: Path, features: Any, labels: np.ndarray | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if ending == ".npz":
         parts: dict[str, Any] = _csr_parts(features) if sparse.issparse(features) else {"X": features}
-        np.savez_compressed(path, **(parts if labels is None else parts | {"y": labels}))
-    elif ending in _SVMLIGHT:
-        _write_svmlight(path, features, labels)
+        with path.open("wb") as file:  # given a name, NumPy would append its own ending to .NPZ
+            np.savez_compressed(file, **(parts if labels is None else parts | {"y": labels}))
+    elif ending in svmlight.ENDINGS:
+        svmlight.write(path, features, labels)
     else:
         _write_frame(path, ending, features, labels)
 
@@ -91,8 +129,9 @@ def as_dense(features: Any) -> np.ndarray:
 
 
 def _ending(path: Path) -> str:
-    name = path.name.removesuffix(".gz")
-    ending = Path(name).suffix.lower()
+    ending = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if path.suffix == ".gz" and ending in (".npz", ".parquet"):
+        raise SettingError(f"{path}: {ending} is compressed already; leave .gz off")
     if ending not in ENDINGS:
         raise SettingError(f"{path}: unknown ending {ending!r}; use one of {', '.join(ENDINGS)}")
     return ending
@@ -111,7 +150,9 @@ def _read_frame(path: Path, label_column: str) -> Table:
     try:
         frame = pd.read_parquet(path) if ending == ".parquet" else pd.read_csv(path, sep=_TEXT[ending])
     except (ValueError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as {ending[1:]} ({error})") from error
+        raise DataError(f"{path}: cannot be read as {ending[1:]} ({str(error).strip()})") from error
+    if not len(frame):
+        raise DataError(f"{path}: has no rows; give at least one below the names of the columns")
     labels = frame.pop(label_column).to_numpy() if label_column in frame.columns else None
     words = [str(name) for name, kind in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
     if words:
@@ -119,7 +160,8 @@ def _read_frame(path: Path, label_column: str) -> Table:
             f"{path}: columns {', '.join(words[:3])} are not numbers; remove them, or name the label column "
             "with --label-column"
         )
-    return Table(frame.to_numpy(dtype=np.float32), labels, [str(name) for name in frame.columns])
+    features = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return Table(features, labels, [str(name) for name in frame.columns])
 
 
 def _read_npz(path: Path) -> Table:
@@ -128,46 +170,57 @@ def _read_npz(path: Path) -> Table:
             arrays = {name: stored[name] for name in stored.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as npz ({error})") from error
+    features = arrays["X"] if "X" in arrays else _compressed_matrix(path, arrays)
     labels = arrays.get("y")
-    if "X" in arrays:
-        return Table(arrays["X"], labels)
-    try:
-        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        return Table(sparse.csr_array(parts, shape=tuple(arrays["shape"])), labels)
-    except (KeyError, ValueError) as error:
+    if features.ndim != 2 or not (np.issubdtype(features.dtype, np.number) or features.dtype == bool):
         raise DataError(
-            f"{path}: holds {sorted(arrays)}; give X, or a CSR matrix, and y for labels"
-        ) from error
-
-
-def _read_svmlight(paths: Sequence[Path], width: int | None, index_base: int | None) -> list[Table]:
-    if not paths:
-        return []
-    from sklearn.datasets import load_svmlight_files
-
-    for path in paths:
-        if not path.is_file():
-            raise DataError(f"{path}: no such file")
-    base = index_base if index_base is not None else (0 if any(_uses_zero(path) for path in paths) else 1)
-    try:
-        loaded = load_svmlight_files(
-            [str(path) for path in paths], n_features=width, dtype=np.float32, zero_based=base == 0
+            f"{path}: X is {features.dtype} of shape {features.shape}; give numbers (rows, features)"
         )
-    except ValueError as error:
-        names = ", ".join(str(path) for path in paths)
+    if np.iscomplexobj(features):
+        raise DataError(f"{path}: X is {features.dtype}; give real numbers")
+    if labels is not None and labels.shape != features.shape[:1]:
         raise DataError(
-            f"{names}: cannot be read as svmlight with {width or 'inferred'} features ({error})"
+            f"{path}: y has shape {labels.shape} for {features.shape[0]} rows; give one label each"
+        )
+    return Table(features, labels)
+
+
+def _compressed_matrix(path: Path, arrays: dict[str, np.ndarray]) -> sparse.csr_array:
+    """The matrix whose parts an NPZ file holds, as `scipy.sparse.save_npz` writes them."""
+    kinds = {"csr": sparse.csr_array, "csc": sparse.csc_array}
+    try:
+        name = bytes(arrays.get("format", np.array(b"csr")).item()).decode()
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        matrix = kinds[name](parts, shape=tuple(arrays["shape"]))
+        matrix.check_format(full_check=True)
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}: holds {sorted(arrays)} ({error}); give X, or a CSR or CSC matrix, and y for labels"
         ) from error
-    pairs = zip(loaded[::2], loaded[1::2], strict=True)
-    return [Table(sparse.csr_array(features), labels, index_base=base) for features, labels in pairs]
+    return sparse.csr_array(matrix)
 
 
-def _uses_zero(path: Path) -> bool:
-    """Whether any row has an index 0, which then is the row's first."""
-    import gzip
+def _check_features(table: Table, path: Path) -> None:
+    """Raises DataError for a table without rows or columns, or a value that nobody could learn from."""
+    features = table.features
+    if 0 in features.shape:
+        raise DataError(
+            f"{path}: has {features.shape[0]} rows of {features.shape[1]} features; give at least one of each"
+        )
+    values = features.data if isinstance(features, sparse.csr_array) else features
+    wrong = np.argwhere(~(np.abs(values) <= _LARGEST))
+    if not len(wrong):
+        return
+    place = tuple(wrong[0])
+    at = features.tocoo().coords if isinstance(features, sparse.csr_array) else np.indices(features.shape)
+    row, column = (int(axis[place]) for axis in at)
+    name = column + (table.index_base or 0) if table.names is None else table.names[column]
+    raise DataError(f"{path}: data row {row + 1} has {values[place]} as feature {name}; drop or repair it")
 
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        return any(" 0:" in line.split("#", 1)[0] for line in lines)
+
+def _first(wrong: np.ndarray) -> int:
+    """The number of the first row that is wrong, counted from 1 and without a line of names."""
+    return int(np.argmax(wrong)) + 1
 
 
 def _in_one_order(tables: Sequence[Table], paths: Sequence[Path]) -> list[Table]:
@@ -191,17 +244,6 @@ def _reordered(table: Table, names: list[str], path: Path) -> Table:
 def _csr_parts(features: Any) -> dict[str, Any]:
     matrix = sparse.csr_array(features)
     return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": matrix.shape}
-
-
-def _write_svmlight(path: Path, features: Any, labels: np.ndarray | None) -> None:
-    from sklearn.datasets import dump_svmlight_file
-
-    given = np.zeros(features.shape[0]) if labels is None else labels
-    if not np.issubdtype(given.dtype, np.number):
-        raise DataError(
-            f"{path}: svmlight labels have to be numbers, not {given.dtype}; write CSV or Parquet"
-        )
-    dump_svmlight_file(features, given, str(path), zero_based=True)
 
 
 def _write_frame(path: Path, ending: str, features: Any, labels: np.ndarray | None) -> None:

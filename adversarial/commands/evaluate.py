@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from adversarial import tables
 from adversarial.commands.options import make_estimator, training_options
 from adversarial.commands.table_options import TableFile, reading, table_options
+from adversarial.errors import DataError
 from adversarial.wdgrl import DomainAdaptedClassifier
 
 
@@ -26,7 +28,8 @@ def command(source: Path, target: Path, test: Path, as_json: bool, **options: An
     Labels of the target are never trained on, and labels of TEST are only counted against.
     """
     from_source, from_target, judged = tables.read_together([source, target, test], **reading(options))
-    labels, answers = from_source.require_labels(source), judged.require_labels(test)
+    labels, answers = from_source.require_classes(source), judged.require_labels(test)
+    _require_known(answers, labels, test, source)
     estimator = make_estimator(DomainAdaptedClassifier, options)
     started, cpu = time.perf_counter(), time.process_time()
     estimator.fit(from_source.features, labels, from_target.features)
@@ -52,3 +55,15 @@ def command(source: Path, target: Path, test: Path, as_json: bool, **options: An
         f"{options['method']}: accuracy {result['accuracy']:.4f} on {len(answers)} rows of {test} "
         f"after {options['steps']} steps, seed {options['seed']}, {seconds:.1f} s"
     )
+
+
+def _require_known(answers: np.ndarray, labels: np.ndarray, test: Path, source: Path) -> None:
+    """Raises DataError for an answer that no source row has, which would be wrong whatever is predicted."""
+    classes = set(labels.tolist())
+    for row, answer in enumerate(answers.tolist(), start=1):
+        if answer not in classes:
+            known = ", ".join(repr(name) for name in sorted(classes, key=str)[:5])
+            raise DataError(
+                f"{test}: data row {row} has label {answer!r}, and the labels of {source} are {known}; "
+                "use the same labels in both, or drop the row"
+            )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from adversarial import report
+from adversarial.commands.table_options import Seed
 from adversarial.errors import SettingError
 from adversarial.experiments.catalogue import NAMES
 
@@ -16,7 +17,7 @@ from adversarial.experiments.catalogue import NAMES
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the picture.")
 @click.option("--show", is_flag=True, help="Open the picture in the system's image viewer.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=Seed, default=0, show_default=True)
 @click.option("--effort", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
 def command(name: str, out: Path | None, show: bool, seed: int, effort: float) -> None:
     """Run experiment NAME, write NAME.png and say what is seen.

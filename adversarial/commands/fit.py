@@ -27,18 +27,28 @@ def command(source: Path, target: Path, task: str, out: Path, history: Path | No
     if out.exists():
         raise ModelError(f"{out} exists; choose another directory or remove this one")
     from_source, from_target = tables.read_together([source, target], **reading(options))
-    kind = DomainAdaptedClassifier if task == "classify" else DomainAdaptedRegressor
-    estimator = make_estimator(kind, options)
+    if task == "classify":
+        labels, estimator = (
+            from_source.require_classes(source),
+            make_estimator(DomainAdaptedClassifier, options),
+        )
+    else:
+        labels, estimator = (
+            from_source.require_amounts(source),
+            make_estimator(DomainAdaptedRegressor, options),
+        )
+    for written in (out, history) if history is not None else (out,):
+        written.parent.mkdir(parents=True, exist_ok=True)  # before the training, which nobody wants to lose
     with tqdm(total=options["steps"], unit="step", disable=None) as bar:
 
         def observe(record: Record) -> None:
             bar.update(int(record["step"]) - bar.n)
             bar.set_postfix(task=record["task_loss"], alignment=record["alignment_loss"])
 
-        estimator.fit(
-            from_source.features, from_source.require_labels(source), from_target.features, observe=observe
-        )
-    estimator.save(out, facts={"index_base": from_source.index_base, "columns": from_source.names})
+        estimator.fit(from_source.features, labels, from_target.features, observe=observe)
+    bases = [table.index_base for table in (from_source, from_target) if table.index_base is not None]
+    names = [table.names for table in (from_source, from_target) if table.names is not None]
+    estimator.save(out, facts={"index_base": next(iter(bases), None), "columns": next(iter(names), None)})
     if history is not None:
         _write_history(history, estimator.history_)
     last = estimator.history_[-1]
@@ -48,5 +58,4 @@ def command(source: Path, target: Path, task: str, out: Path, history: Path | No
 def _write_history(path: Path, history: list[Record]) -> None:
     import pandas as pd
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(history).to_csv(path, index=False)

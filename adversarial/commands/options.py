@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from adversarial.alignments import ALIGNMENTS
-from adversarial.commands.table_options import TableFile
+from adversarial.commands.table_options import Seed, TableFile
 from adversarial.scaling import SCALES
 from adversarial.tables import ENDINGS
 from adversarial.wdgrl import DomainAdaptedClassifier, DomainAdaptedRegressor
@@ -61,7 +61,7 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else True
         function = click.option(flag, type=kind, default=default, show_default=shown, help=text)(function)
     for option in (
-        click.option("--seed", type=int, default=0, show_default=True, help="Of all that is random."),
+        click.option("--seed", type=Seed, default=0, show_default=True, help="Of all that is random."),
         click.option("--method", type=click.Choice(list(ALIGNMENTS)), default="wdgrl", show_default=True),
         click.option("--target", type=TableFile, required=True, help="Unlabelled rows; labels are ignored."),
         click.option(

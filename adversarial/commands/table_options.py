@@ -1,4 +1,4 @@
-"""How commands are told to read feature tables. Imports nothing that takes time."""
+"""How commands are told to read feature tables, and their chance. Imports nothing that takes time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 TableFile = click.Path(path_type=Path, dir_okay=False)
+Seed = click.IntRange(0, 2**32 - 1)
 
 
 def table_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -10,14 +10,14 @@ import click
 import numpy as np
 
 from adversarial import tables, wasserstein
-from adversarial.commands.table_options import TableFile, reading, table_options
+from adversarial.commands.table_options import Seed, TableFile, reading, table_options
 
 
 @click.command()
 @click.argument("x", type=TableFile)
 @click.argument("y", type=TableFile)
 @click.option("--sliced", type=click.IntRange(1), help="Average over so many projections instead of exact.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the projections.")
+@click.option("--seed", type=Seed, default=0, show_default=True, help="Of the projections.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @table_options
 def command(x: Path, y: Path, sliced: int | None, seed: int, as_json: bool, **options: Any) -> None:

@@ -66,6 +66,43 @@ def test_the_labels_of_the_target_change_nothing(tmp_path):
     assert results[0] == results[1]
 
 
+def test_labels_of_the_test_that_the_source_has_not_are_refused(files, tmp_path):
+    rows = np.ones((3, 10))
+    tables.write(tmp_path / "e.csv", rows, np.array([1, 0, 2]))
+    with pytest.raises(DataError, match=r"e\.csv: data row 3 has label 2, .*source\.svmlight are 0\.0, 1\.0"):
+        _run("evaluate", *_domains(files), "--test", tmp_path / "e.csv", *QUICK)
+    tables.write(tmp_path / "e.csv", rows, np.array(["good", "bad", "bad"]))
+    with pytest.raises(DataError, match="data row 1 has label 'good'"):
+        _run("evaluate", *_domains(files), "--test", tmp_path / "e.csv", *QUICK)
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+@pytest.mark.parametrize("command", ["evaluate", "experiment", "wasserstein"])
+def test_seeds_out_of_range_are_wrong_usage(files, command, seed):
+    arguments = {
+        "evaluate": [*_domains(files), "--test", files / "test.npz"],
+        "experiment": ["identities", "--out", files / "x"],
+        "wasserstein": [files / "target.csv", files / "test.npz"],
+    }
+    assert "--seed" in _run(command, *arguments[command], "--seed", seed, code=2)
+
+
+def test_a_model_reads_svmlight_files_as_it_read_its_target_whatever_its_source_was(files, tmp_path):
+    """Indices from 1: reading them from 0 would shift every feature by one."""
+    rows = np.abs(np.random.default_rng(0).normal(size=(40, 4))) + 0.1
+    rows[:, 3] = 0  # so that a shift goes unnoticed
+    tables.write(tmp_path / "s.npz", rows, np.arange(40) % 2)
+    lines = ["0 " + " ".join(f"{i}:{v!r}" for i, v in enumerate(row.tolist()[:3], start=1)) for row in rows]
+    (tmp_path / "t.svmlight").write_text("\n".join(lines))
+    for target in ("t.svmlight", "s.npz"):
+        model = tmp_path / f"model-{target}"
+        _run("fit", "--source", tmp_path / "s.npz", "--target", tmp_path / target, *QUICK, "--out", model)
+        for name in ("t.svmlight", "s.npz"):
+            _run("transform", "--model", model, "--input", tmp_path / name, "--out", tmp_path / f"{name}.csv")
+        found = [pd.read_csv(tmp_path / f"{name}.csv").filter(like="f") for name in ("t.svmlight", "s.npz")]
+        assert np.allclose(*found, atol=1e-5)
+
+
 def test_evaluate_without_json_prints_a_sentence(files):
     output = _run("evaluate", *_domains(files), "--test", files / "test.npz", *QUICK)
     assert output.startswith("wdgrl: accuracy 0.")
@@ -135,6 +172,17 @@ def test_errors_are_one_line_without_a_traceback():
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 1
     assert finished.stderr.startswith("error: nowhere.csv: no such file")
+    assert finished.stderr.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written_is_named_in_one_line_before_any_training(files, tmp_path):
+    (tmp_path / "file").touch()
+    domains = ["--source", str(files / "source.svmlight"), "--target", str(files / "target.csv")]
+    place = ["--out", str(tmp_path / "file" / "model"), "--steps", "100000000"]
+    command = [sys.executable, "-m", "adversarial", "fit", *domains, *place]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(f"error: {tmp_path / 'file'}: ")
     assert finished.stderr.count("\n") == 1
 
 
