@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,7 +39,9 @@ def command() -> None:
 @_file
 def add(id: str, scopes: tuple[str, ...], file: Path) -> None:
     """Make a key, store its hash and print it: the only time that it can be seen."""
-    click.echo(_new(file, id, scopes))
+    with _alone(file):
+        key = _new(file, id, scopes)
+    click.echo(key)
 
 
 @command.command()
@@ -46,10 +51,11 @@ def first(file: Path) -> None:
 
     For containers that start again and again: the key is printed at the first start alone.
     """
-    if file.exists():
-        click.echo(f"{file} has keys: nothing to do ({', '.join(sorted(read_keys(file)))})")
-        return
-    key = _new(file, "admin", (ADMIN,))
+    with _alone(file):
+        if file.exists():
+            click.echo(f"{file} has keys: nothing to do ({', '.join(sorted(read_keys(file)))})")
+            return
+        key = _new(file, "admin", (ADMIN,))
     click.echo("The administrator's API key, shown this once; only its hash is kept:")
     click.echo(key)
 
@@ -59,11 +65,12 @@ def first(file: Path) -> None:
 @_file
 def remove(id: str, file: Path) -> None:
     """Take a key out of force."""
-    entries = _entries(file)
-    kept = [entry for entry in entries if entry["id"] != id]
-    if len(kept) == len(entries):
-        raise ConfigError(f"key file {file} has no key {id!r}; `list` shows those it has")
-    _write(file, kept)
+    with _alone(file):
+        entries = _entries(file)
+        kept = [entry for entry in entries if entry["id"] != id]
+        if len(kept) == len(entries):
+            raise ConfigError(f"key file {file} has no key {id!r}; `list` shows those it has")
+        _write(file, kept)
 
 
 @command.command(name="list")
@@ -72,6 +79,20 @@ def list_keys(file: Path) -> None:
     """Print ids and scopes."""
     for entry in _entries(file):
         click.echo(f"{entry['id']}\t{','.join(entry['scopes'])}")
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One change at a time in the file's directory: two at once would lose a key that was printed already."""
+    try:
+        directory = os.open(file.absolute().parent, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigError(f"key file {file}: its directory cannot be opened: {error.strerror}") from None
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def _new(file: Path, id: str, scopes: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -111,6 +113,13 @@ def test_probes_and_the_explorer_need_no_key_but_metrics_do(serve, key_file):
     refused(client.get("/metrics"), 401, "unauthorised")
     refused(client.get("/v1/nonsense"), 401, "unauthorised")
     assert client.get("/metrics", headers=bearer(key)).status_code == 200
+
+
+def test_keys_made_at_once_are_all_kept(key_file):
+    command = [sys.executable, "-m", "service.keys", "add", "--scope", "read", "--file", str(key_file)]
+    makers = [subprocess.Popen([*command, f"k{number}"], stdout=subprocess.DEVNULL) for number in range(6)]
+    assert [maker.wait(60) for maker in makers] == [0] * 6
+    assert sorted(read_keys(key_file)) == [f"k{number}" for number in range(6)]
 
 
 @pytest.mark.parametrize("name", ["two words", "dot.ted", "", "x" * 65])
