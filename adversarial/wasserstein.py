@@ -18,6 +18,7 @@ from scipy.spatial.distance import cdist
 from adversarial.errors import DataError, SolverError
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MAX_PAIRS = 100_000_000
 """Largest len(x) * len(y) that `exact` accepts: the cost matrix then takes 800 MB."""
@@ -50,14 +51,16 @@ def exact(x: ArrayLike, y: ArrayLike, p: ArrayLike | None = None, q: ArrayLike |
     x, y = as_points(x, "x"), as_points(y, "y")
     p, q = as_weights(p, len(x), "p"), as_weights(q, len(y), "q")
     cost = distances(x, y)
+    unit = _unit(cost, p, q)
+    cost /= unit
     plan, g = _solve(cost, p, q)
     value = float(np.vdot(plan, cost))
-    f, g = tighten(cost, g)
+    f, g = _everywhere(cost, p > 0, q > 0, g)
     return Transport(
-        value=value,
-        potentials=(f, g),
-        gap=value - dual_value(f, g, p, q),
-        violation=dual_violation(f, g, cost),
+        value=value * unit,
+        potentials=(f * unit, g * unit),
+        gap=(value - dual_value(f, g, p, q)) * unit,
+        violation=dual_violation(f, g, cost) * unit,
         plan=sparse.coo_array(plan),
     )
 
@@ -187,13 +190,41 @@ def _as_floats(values: ArrayLike, name: str) -> Array:
         raise DataError(f"{name} cannot be read as a dense array of numbers ({error})") from error
 
 
-def _solve(cost: Array, p: Array, q: Array) -> tuple[Array, Array]:
-    """Plan and column potential of POT's network simplex, loose where a weight is zero.
+def _unit(cost: Array, p: Array, q: Array) -> float:
+    """A power of two, which rounds nothing, near the mean cost of moving p to q without a plan.
 
-    Its tolerances are absolute, so it is given costs of at most 1; a power of two rounds nothing.
+    The solver's tolerances are absolute: costs far below 1 would all look alike to it.
     """
-    unit = float(np.exp2(np.ceil(np.log2(cost.max())))) if cost.any() else 1.0
-    plan, log = ot.emd(p, q, cost / unit, numItermax=_MAX_ITERATIONS, log=True)
+    size = max(float(p @ cost @ q), 1e-100 * float(cost.max()))
+    return float(np.exp2(np.ceil(np.log2(size)))) if size > 0 else 1.0
+
+
+def _everywhere(cost: Array, rows: Mask, columns: Mask, g: Array) -> tuple[Array, Array]:
+    """Potentials on all points from g on the columns that have weight [W-4].
+
+    Points without weight adapt to the others and never the other way round.
+    """
+    if rows.all() and columns.all():
+        return tighten(cost, g)
+    f = np.empty(len(cost))
+    f[rows] = c_transform(cost[np.ix_(rows, columns)], g)
+    g = c_transform(cost[rows].T, f[rows])
+    f[~rows] = c_transform(cost[~rows], g)
+    return f, g
+
+
+def _solve(cost: Array, p: Array, q: Array) -> tuple[Array, Array]:
+    """The plan (n, m) of POT's network simplex, and its potential on the columns that have weight.
+
+    Points without weight are left out: far away, they would cost the others digits.
+    """
+    rows, columns = np.ix_(p > 0, q > 0)
+    inner = cost if p.all() and q.all() else cost[rows, columns]
+    found, log = ot.emd(p[p > 0], q[q > 0], inner, numItermax=_MAX_ITERATIONS, log=True)
     if log["warning"] is not None:
         raise SolverError(f"network simplex on {len(p)} x {len(q)} points: {log['warning']}")
-    return plan, log["v"] * unit
+    if inner is cost:
+        return found, log["v"]
+    plan = np.zeros_like(cost)
+    plan[rows, columns] = found
+    return plan, log["v"]

@@ -113,6 +113,22 @@ def test_the_unit_of_the_points_is_the_unit_of_the_distance(unit):
     assert scaled.violation <= 1e-12 * unit
 
 
+@pytest.mark.parametrize("far", [1e3, 1e12, 1e18, 1e100])
+def test_a_point_without_weight_changes_nothing_however_far_it_is(far):
+    x, y, outlier = _cloud(60, 2, 0), _cloud(70, 2, 1, shift=0.3), np.array([[far, 0.0]])
+    p, q = np.full(60, 1 / 60), np.full(70, 1 / 70)
+    one = wasserstein.exact(x, y)
+    for x_, y_, p_, q_ in (
+        (np.concatenate([outlier, x]), y, np.append(0.0, p), q),
+        (x, np.concatenate([y, outlier]), p, np.append(q, 0.0)),
+    ):
+        found = wasserstein.exact(x_, y_, p_, q_)
+        assert found.value == pytest.approx(one.value, rel=1e-12)
+        assert abs(found.gap) <= 1e-12
+        assert found.violation <= 1e-12 * far
+        assert found.plan.shape == (len(x_), len(y_))
+
+
 def test_it_is_a_metric_between_weighted_sets():
     x, y, z = _cloud(8, 2, 0), _cloud(5, 2, 1), _cloud(9, 2, 2)
     d = lambda a, b: wasserstein.exact(a, b).value  # noqa: E731
