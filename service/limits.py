@@ -39,5 +39,5 @@ class RateLimit:
 
 
 def _too_many(seconds: int) -> Problem:
-    detail = f"this key has used up its requests; try again in {seconds} s"
+    detail = f"this key or address has used up its requests; try again in {seconds} s"
     return Problem(429, "too-many-requests", "Too many requests", detail, {"retry-after": str(seconds)})
