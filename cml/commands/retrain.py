@@ -18,6 +18,7 @@ from cml.errors import StoppedError
 from cml.registry import Registry
 from cml.retraining import report
 from cml.retraining.order import Order
+from cml.retraining.resuming import order_of_published
 from cml.retraining.retrain import REFUSED, Retraining, retrain
 from cml.storage.place import Place, shown
 
@@ -46,8 +47,14 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     show_default=True,
     help="New likes, else nothing is done.",
 )
-@click.option("--gate", type=click.FloatRange(min=0), help="Loss that is tolerated: sets publish.tolerance.")
-@click.option("--confidence", type=SHARE, help="That a loss is no chance: sets publish.confidence.")
+@click.option(
+    "--gate",
+    type=click.FloatRange(min=0),
+    help="Loss that is tolerated in this round; default: publish.tolerance.",
+)
+@click.option(
+    "--confidence", type=SHARE, help="That a loss is no chance, in this round; default: publish.confidence."
+)
 @click.option("--cold", is_flag=True, help="Do not start from the current version's vectors.")
 @click.option("--force", is_flag=True, help="Also when nothing is new.")
 @click.option("--restart", is_flag=True, help="Do not go on with an interrupted run.")
@@ -73,8 +80,6 @@ def command(
     models: Place,
     events: str | None,
     no_events: bool,
-    gate: float | None,
-    confidence: float | None,
     restart: bool,
     out: Path | None,
     config_file: Path | None,
@@ -92,20 +97,22 @@ def command(
     command then goes on.
     """
     registry = Registry(models)
-    gates = {"publish.tolerance": gate, "publish.confidence": confidence}
-    overrides += tuple(f"{name}={value}" for name, value in gates.items() if value is not None)
-    order = Order(
-        config=_config(registry, config_file, overrides, reading, seed=seed, threads=threads),
-        files=files,
-        events=None if no_events else find_events(events, models),
-        no_events=no_events,
-        items=items,
-        item_kinds=item_kinds,
-        users=users,
-        user_kinds=user_kinds,
-        strict=reading.strict,
-        **rest,
-    )
+
+    def order_from(version: str | None) -> Order:
+        return Order(
+            config=_config(registry, version, config_file, overrides, reading, seed=seed, threads=threads),
+            files=files,
+            events=None if no_events else find_events(events, models),
+            no_events=no_events,
+            items=items,
+            item_kinds=item_kinds,
+            users=users,
+            user_kinds=user_kinds,
+            strict=reading.strict,
+            **rest,
+        )
+
+    order = order_of_published(registry, out, order_from) or order_from(registry.current())
     with _stoppable(), progress(order.config.train.epochs, shown=not as_json) as listen:
         done = retrain(registry, order, run=out, restart=restart, listen=listen, tell=_tell)
     _show(done, models, as_json)
@@ -115,6 +122,7 @@ def command(
 
 def _config(
     registry: Registry,
+    version: str | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
     reading: ReadingFlags,
@@ -122,9 +130,8 @@ def _config(
     seed: int | None,
     threads: int | None,
 ) -> RunConfig:
-    """The current version's settings, unless there is a file; then what the flags say."""
-    current = registry.current()
-    base = registry.manifest(current).config if current else {}
+    """The version's settings, unless there is a file; then what the flags say."""
+    base = registry.manifest(version).config if version else {}
     config = load_config(config_file, overrides, base=base, seed=seed, threads=threads)
     return config.model_copy(update={"data": reading.applied_to(config.data)})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +64,17 @@ def gather(
         items=changes.items if changes else (),
         rejected=tuple(rejects),
     )
+
+
+@contextmanager
+def opened(url: str | None) -> Iterator[EventStore | None]:
+    """The event store at a URL for the block; None without a URL."""
+    store = EventStore(url) if url else None
+    try:
+        yield store
+    finally:
+        if store:
+            store.close()
 
 
 def _every_pair(config: DataConfig) -> DataConfig:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cml.config import RunConfig
+from cml.config import PublishConfig, RunConfig
 from cml.errors import DataError
 
 
@@ -31,6 +31,16 @@ class Order:
     events_only: bool = False  # also where the current version learned from files, too
     force: bool = False  # also without anything new
     strict: bool = False
+    gate: float | None = None  # of this round, instead of publish.tolerance
+    confidence: float | None = None  # instead of publish.confidence
+
+    @property
+    def rule(self) -> PublishConfig:
+        """What decides over publication: what was said for this round, else the settings, which versions hand on."""
+        said = {"tolerance": self.gate, "confidence": self.confidence}
+        return self.config.publish.model_copy(
+            update={name: value for name, value in said.items() if value is not None}
+        )
 
     def identity(self, before: str | None) -> str:
         """The same for the same order over the same files and the same current version.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,21 +16,20 @@ from cml.content import Content
 from cml.data.dataset import Dataset
 from cml.errors import ConfigError, EventStoreError
 from cml.events.meaning import learned_by
-from cml.events.store import EventStore
 from cml.events.values import Marks
 from cml.growth import with_added
 from cml.manifest import MANIFEST
 from cml.registry import Registry
 from cml.retraining import past, report
 from cml.retraining.gate import Verdict, decide, means_of_baselines, seen_by
-from cml.retraining.interactions import Gathered, gather
+from cml.retraining.interactions import Gathered, gather, opened
 from cml.retraining.learning import Learner
 from cml.retraining.order import Order
 from cml.retraining.parts import Parts, parts
 from cml.retraining.publishing import FILE_PAIRS, content_of, reader, told, user_reader
+from cml.retraining.resuming import goes_on
 from cml.retraining.workspace import Workspace
 from cml.training.history import Epoch
-from cml.versions import digest_of
 
 PUBLISHED, REFUSED, NOTHING_NEW = "published", "refused", "nothing new"
 
@@ -98,46 +96,24 @@ def _begin(
     still_alone: Callable[[], None],
 ) -> _Round:
     """Go on with the run that was interrupted, if it is this one; else begin."""
-    left, current = work.state(), registry.current()
-    before = left.get("before")
-    resumes = (
-        not restart
-        and bool(left)
-        and left.get("identity") == order.identity(before)
-        and current in (before, _version_of(work.artifact, registry))
-        and not _erased_since(order, work)
-    )
-    if resumes:
+    if not restart and goes_on(work, order, registry):
         tell("going on with an interrupted run")
+        state = work.state()
     else:
-        before = current
-        left = {"identity": order.identity(before), "before": before, "started_at": clock()}
-        work.begin(left)
+        before = registry.current()
+        state = {"identity": order.identity(before), "before": before, "started_at": clock()}
+        work.begin(state)
     return _Round(
-        registry, order, work, before, left["started_at"], left["identity"], listen, tell, still_alone
+        registry,
+        order,
+        work,
+        state["before"],
+        state["started_at"],
+        state["identity"],
+        listen,
+        tell,
+        still_alone,
     )
-
-
-def _version_of(artifact: Path, registry: Registry) -> str | None:
-    """The version that this artifact was published as; None where it was not."""
-    manifest = artifact / MANIFEST
-    if not manifest.exists():
-        return None
-    digest = digest_of(manifest.read_bytes())
-    return next((name for name in registry.versions() if name.endswith(digest)), None)
-
-
-def _erased_since(order: Order, work: Workspace) -> bool:
-    """Whether somebody was erased after the interrupted run gathered its data."""
-    if not work.has_gathered:
-        return False
-    gathered = work.gathered_once(lambda: _gather(order, 0.0))
-    with _store(order) as store:
-        return (
-            store.changes(Marks(), with_users=False).marks.erasures != gathered.marks.erasures
-            if store
-            else False
-        )
 
 
 def _go(begun: _Round, clock: Callable[[], float]) -> Retraining:
@@ -193,7 +169,7 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
 
 
 def _judge(begun: _Round, candidate: Content, current: Content | None, held: Parts) -> dict[str, Any]:
-    rule, config = begun.order.config.publish, begun.order.config
+    rule, config = begun.order.rule, begun.order.config
     verdict = decide(candidate, current, held.judged, rule, config.rng("gate"), threads=config.threads)
     return {
         "verdict": verdict.as_dict(),
@@ -206,7 +182,7 @@ def _judge(begun: _Round, candidate: Content, current: Content | None, held: Par
 
 
 def _nothing_new(new: int, least: int, before: str | None) -> dict[str, Any]:
-    reason = f"nothing new: {new:,} liked pairs that {before or 'nobody'} has not seen, {least:,} wanted"
+    reason = f"{new:,} liked pairs that {before or 'nobody'} has not seen, {least:,} wanted"
     return {"outcome": NOTHING_NEW, "version": None, "reason": reason}
 
 
@@ -261,7 +237,7 @@ def _require_events(order: Order, current: Content | None) -> None:
                 "with --events, or --no-events to forget them"
             )
         return
-    with _store(order) as store:
+    with opened(order.events) as store:
         assert store is not None
         wrong = store.complaint
         if not wrong and store.is_behind(learned):
@@ -280,15 +256,5 @@ def _has_erased(current: Content | None, data: Dataset) -> bool:
 
 
 def _gather(order: Order, now: float) -> Gathered:
-    with _store(order) as store:
+    with opened(order.events) as store:
         return gather(order.files, store, order.config.data, now, strict=order.strict)
-
-
-@contextmanager
-def _store(order: Order) -> Iterator[EventStore | None]:
-    store = EventStore(order.events) if order.events else None
-    try:
-        yield store
-    finally:
-        if store:
-            store.close()

@@ -64,10 +64,10 @@ class Workspace:
         if self.root.is_dir():
             remove_staged(self.root)
 
-    @property
-    def has_gathered(self) -> bool:
-        """Whether that step is done."""
-        return (self.steps / DATA).exists()
+    def gathered(self) -> Gathered | None:
+        """What was gathered, None where that is not done yet. Raises ArtifactError for damaged data."""
+        path = self.steps / DATA
+        return _unpacked(read_arrays(path)) if path.exists() else None
 
     def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The JSON result of a step, made unless it is there already."""
@@ -90,12 +90,11 @@ class Workspace:
 
     def gathered_once(self, make: Callable[[], Gathered]) -> Gathered:
         """What was gathered, unless that is done already."""
-        path = self.steps / DATA
-        if not path.exists():
-            gathered = make()
-            _write(path, _packed(gathered))
-            return gathered
-        return _unpacked(read_arrays(path))
+        kept = self.gathered()
+        if kept is None:
+            kept = make()
+            _write(self.steps / DATA, _packed(kept))
+        return kept
 
 
 def _write(path: Path, arrays: dict[str, NDArray]) -> None:

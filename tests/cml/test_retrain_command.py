@@ -79,6 +79,14 @@ def test_a_worse_model_is_refused_and_nothing_changes(models: Path, tmp_path: Pa
     assert (Registry(models).current(), Registry(models).versions()) == before
 
 
+def test_a_gate_that_was_opened_for_one_round_is_closed_in_the_next(models: Path, tmp_path: Path) -> None:
+    opened = retrain(two_groups(tmp_path / "new.csv", likes=10), models, *HOPELESS, "--gate", "5", "--json")
+    assert json.loads(opened.stdout)["verdict"]["tolerance"] == 5
+    assert json.loads(opened.stdout)["published"] is True
+    current = Registry(models).require_current()
+    assert read_manifest(Registry(models).path(current)).config["publish"]["tolerance"] == 0.02
+
+
 def test_the_published_model_has_learned_from_everything(models: Path, tmp_path: Path) -> None:
     done = retrain(two_groups(tmp_path / "new.csv", likes=10), models, "--out", str(tmp_path / "run"))
     assert done.exit_code == 0

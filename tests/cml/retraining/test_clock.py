@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cml.config import load_config
+from cml.errors import StoppedError
 from cml.events.store import EventStore
 from cml.events.values import Event, Marks
 from cml.registry import Registry
@@ -71,3 +72,28 @@ def test_a_retraining_after_the_clock_went_back_learns_every_event_and_becomes_c
     assert second.report["seconds"] == 0.0
     assert {"i1", "i3"} <= seen_by(registry, "u0")
     store.close()
+
+
+@pytest.mark.slow
+def test_a_round_that_had_gathered_nothing_begins_anew_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, url = Registry(tmp_path / "models"), f"sqlite:///{tmp_path / 'events.db'}"
+    config = load_config(None, QUICK)
+    order = Order(config, files=(two_groups(tmp_path / "old.csv", likes=8),), events=url)
+    retrain(registry, order, clock=lambda: NOW)
+
+    def stopped(*_args: object, **_options: object) -> None:
+        raise StoppedError("stopped")
+
+    with monkeypatch.context() as night:
+        night.setattr("cml.retraining.retrain.gather", stopped)
+        with pytest.raises(StoppedError):
+            retrain(registry, order, clock=lambda: NOW + DAY)
+    store = EventStore(url)
+    store.append([like("evening", "u0", "i1", NOW + 1.8 * DAY)])
+    store.close()
+    done = retrain(registry, order, clock=lambda: NOW + 2 * DAY)
+    assert done.outcome == "published"
+    assert registry.load().data["last_time"] == NOW + 1.8 * DAY  # not the time at which the first try began
+    assert done.report["seconds"] == 0.0

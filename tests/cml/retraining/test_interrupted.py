@@ -136,6 +136,22 @@ def test_a_killed_round_goes_on_to_the_same_model(world: World, models: Path, ph
 
 
 @pytest.mark.slow
+def test_a_first_round_that_was_killed_after_publishing_tells_what_it_published(
+    world: World, tmp_path: Path
+) -> None:
+    settings = [argument for setting in QUICK for argument in ("--set", setting)]
+    command = world.command(tmp_path / "models", *settings)
+    killed = run(command, PHASES["after the pointer moved"])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = run([*command, "--json"])
+    assert again.returncode == 0, again.stderr
+    found = json.loads(again.stdout)
+    registry = Registry(tmp_path / "models")
+    assert (found["outcome"], found["version"]) == ("published", registry.current())
+    assert [row["version"] for row in past.read(registry)] == registry.versions()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_one_line_and_the_same_command_goes_on(
     world: World, models: Path, number: int
