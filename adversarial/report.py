@@ -53,18 +53,18 @@ def _page(sections: Sequence[Section], seed: int, effort: float) -> str:
         contents="\n".join(
             f'<li><a href="#{s.experiment.name}">{_safe(s.experiment.title)}</a></li>' for s in sections
         ),
-        sections="\n".join(_section(section) for section in sections),
+        sections="\n".join(_section(section, f" --seed {seed} --effort {effort:g}") for section in sections),
         made=f"Seed {seed}, {100 * effort:g} % of the full number of steps.",
     )
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, options: str) -> str:
     title, name = _safe(section.experiment.title), section.experiment.name
     return (
         f'<section id="{name}"><h2>{title}</h2>\n'
         f'<img src="{section.picture.name}" alt="{title}">\n'
         f"<p>{_safe(section.text)}</p>\n"
-        f"<p class=again>Again: <code>adversarial experiment {name} --out DIR</code></p></section>"
+        f"<p class=again>Again: <code>adversarial experiment {name} --out DIR{options}</code></p></section>"
     )
 
 

@@ -68,12 +68,13 @@ def text(result: Result) -> str:
     }
     slopes = "; ".join(f"{kind}: {values}" for kind, values in medians.items())
     return (
-        "Bright is a high score, dots are real data; generated data is real data plus noise and stays where it "
-        "is. The clipped critic is one low hill over the middle of the data, because its weights are spent at "
-        "their bounds. The penalised critic bends towards the data: on 8 Gaussians it is high at the modes and "
-        "lower between them, on 25 Gaussians its level sets bulge at the modes, on the swiss roll its ridge "
-        f"follows the inner turn. Median slopes between data and noise, world by world: {slopes}; the penalty "
-        "asks for 1."
+        "Bright is a high score, each panel on a scale of its own; dots are real data; generated data is real "
+        "data plus noise and stays where it is. The clipped critic is one low hill over the middle of the data, "
+        "because its weights are spent at their bounds. The penalised critic bends towards the data: on 8 "
+        "Gaussians its level sets are stars, so that along the circle it is higher at the modes than between "
+        "them (and highest in the middle), on 25 Gaussians its level sets bulge at the modes, on the swiss roll "
+        f"its ridge follows the inner turn. Median slopes between data and noise, world by world: {slopes}; the "
+        "penalty asks for 1."
     )
 
 

@@ -48,6 +48,18 @@ def test_penalised_critics_have_slopes_near_one_and_clipped_ones_are_almost_flat
     assert len(slopes["gradient penalty"]) == 3
     assert all(0.7 < slope < 1.3 for slope in slopes["gradient penalty"])
     assert all(slope < 0.1 for slope in slopes["clipped at 0.01"])
+    eight = result.surfaces["gradient penalty"]["8gaussians"]
+    at_modes, between = (_on_the_circle(eight, turn) for turn in (0.0, 0.5))
+    assert at_modes.min() > between.max()
+    assert eight.scores.max() > at_modes.max()
+
+
+def _on_the_circle(surface, turn):
+    """Scores at the eight modes, or `turn` of the way to the next one."""
+    angle = (np.arange(8) + turn) * 2 * np.pi / 8
+    places = np.sqrt(2) * np.stack([np.sin(angle), np.cos(angle)])
+    rows, columns = np.rint((places / surfaces.LIMIT + 1) / 2 * (surfaces.GRID - 1)).astype(int)
+    return surface.scores[rows, columns]
 
 
 def test_generators_are_judged_against_the_sampling_floor():
@@ -88,6 +100,7 @@ def test_the_report_is_one_page_with_its_pictures_beside_it(tmp_path):
     page = (tmp_path / "r" / "index.html").read_text()
     assert 'src="identities.png"' in page
     assert "log 2 = 0.693" in page
+    assert "adversarial experiment identities --out DIR --seed 0 --effort 0.1" in page
     assert "http" not in page  # nothing is fetched
     assert (tmp_path / "r" / "identities.png").exists()
 
