@@ -61,7 +61,7 @@ def what_happened(url: str | None) -> Happened:
 def judge(registry: Registry, rules: Rules, happened: Happened) -> list[Judged]:
     """Every version, oldest first. Raises ArtifactError for one whose erased users cannot be looked for."""
     names = registry.versions()
-    stay = {happened.candidate: "candidate", registry.previous(): "previous", registry.current(): "current"}
+    stay = {happened.candidate: "candidate", registry.fallback(): "previous", registry.current(): "current"}
     found = []
     for newer, name in zip(range(len(names) - 1, -1, -1), names, strict=True):
         erased = _erased_users(registry, name, happened) if rules.erased else 0

@@ -137,14 +137,16 @@ class Registry:
 
     def previous(self) -> str | None:
         """The newest version older than the current one: where a rollback leads."""
-        current = self.current()
-        older = [name for name in self.versions() if current and number_of(name) < number_of(current)]
-        return older[-1] if older else None
+        return next(iter(self._older()), None)
+
+    def fallback(self) -> str | None:
+        """The newest undamaged version older than the current one: what must stay to go back to. Reads every byte."""
+        return next((name for name in self._older() if self._is_intact(name)), None)
 
     def remove(self, versions: Iterable[str]) -> list[str]:
-        """Remove versions, but never the current one and the one before; returns the names of those removed."""
+        """Remove versions, but never the current one and the `fallback`; returns the names of those removed."""
         with self._writing():
-            kept = {self.current(), self.previous()}
+            kept = {self.current(), self.fallback()}
             doomed = [name for name in versions if name not in kept]
             for name in doomed:
                 self.require(name)
@@ -209,13 +211,23 @@ class Registry:
     def _intact_version(self, digest: str) -> str | None:
         """The version with this manifest, if it is there and undamaged."""
         for name in reversed(self.versions()):
-            if name.endswith(digest):
-                try:
-                    self.verify(name)
-                except ArtifactError:
-                    continue
+            if name.endswith(digest) and self._is_intact(name):
                 return name
         return None
+
+    def _is_intact(self, version: str) -> bool:
+        try:
+            self.verify(version)
+        except ArtifactError:
+            return False
+        return True
+
+    def _older(self) -> list[str]:
+        """Versions older than the current one, newest first."""
+        current = self.current()
+        return [
+            name for name in reversed(self.versions()) if current and number_of(name) < number_of(current)
+        ]
 
     def _point_to(self, version: str) -> None:
         self._storage.replace(POINTER, f"{version}\n".encode())

@@ -75,7 +75,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["outcome"]),
         row.get("metric") or "-",
         _number(row.get("candidate"), ".4f"),
-        _number(row.get("other") if row.get("before") else None, ".4f"),
+        _number(past.of_version_before(row), ".4f"),
         _number(row.get("baseline popularity"), ".4f"),
         _number(row.get("new"), ",d"),
         _number(row.get("cold_users"), ".1%"),

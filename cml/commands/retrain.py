@@ -56,7 +56,7 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--confidence", type=SHARE, help="That a loss is no chance, in this round; default: publish.confidence."
 )
 @click.option("--cold", is_flag=True, help="Do not start from the current version's vectors.")
-@click.option("--force", is_flag=True, help="Also when nothing is new.")
+@click.option("--force", is_flag=True, help="Also when nothing is new, or most of what files held is gone.")
 @click.option("--restart", is_flag=True, help="Do not go on with an interrupted run.")
 @click.option(
     "--out",

@@ -22,6 +22,7 @@ from cml.evaluation.evaluate import evaluate, score
 from cml.evaluation.held_out import HeldOut, rows_over
 from cml.evaluation.judging import BASELINES, Baseline, liked_pairs, seen_pairs
 from cml.evaluation.metrics import cutoff
+from cml.retraining.past import CURRENT_VERSION
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def decide(
         common = fresh.take(~seen_by(current, fresh))
         if len(common):
             values = judge(candidate, current, common), judge(current, candidate, common)
-            return _verdict(*values, common, "current version", rule, rng)
+            return _verdict(*values, common, CURRENT_VERSION, rule, rng)
     if not len(fresh):
         return _nothing_to_judge_on(len(held_out), rule)
     values = (

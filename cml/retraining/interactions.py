@@ -39,16 +39,28 @@ class Gathered:
 
 
 def gather(
-    files: Sequence[Path], store: EventStore | None, config: DataConfig, now: float, *, strict: bool = False
+    files: Sequence[Path],
+    store: EventStore | None,
+    config: DataConfig,
+    now: float,
+    *,
+    least: float = 0,
+    strict: bool = False,
 ) -> Gathered:
     """Everything known by now, one row a pair; erased users' rows of the files are left out altogether.
 
     A pair that stands in both follows the later of the two, the event store at equal times; where they agree, the
     larger weight counts, since files are often exported with the same events in them. Times in the future count
-    as `now`. Raises DataError when nothing is liked, EventStoreError when the store cannot be read.
+    as `now`. Raises DataError when nothing is liked or the files hold fewer than `least` pairs, EventStoreError when
+    the store cannot be read.
     """
     reading = read_interactions(files, _every_pair(config), strict=strict) if files else None
     base, rejects = (reading.dataset, reading.report.rejects.first) if reading else (_nothing(), [])
+    if files and len(base) < least:
+        raise DataError(
+            f"the files hold {len(base):,} pairs, fewer than half of what the current version learned from files: give "
+            "all of them with --train, or say --force if the others shall be forgotten"
+        )
     changes = store.changes(Marks(), with_users=False) if store else None
     marks = changes.marks if changes else Marks()
     erased = _erased_rows(base.users, [digest for digest, _ in changes.erased] if changes else [])

@@ -29,7 +29,7 @@ class Order:
     min_new: int = 1  # liked pairs that the current version has not seen, below which nothing happens
     cold: bool = False
     events_only: bool = False  # also where the current version learned from files, too
-    force: bool = False  # also without anything new
+    force: bool = False  # also without anything new, or without most of what files held
     strict: bool = False
     gate: float | None = None  # of this round, instead of publish.tolerance
     confidence: float | None = None  # instead of publish.confidence

@@ -13,6 +13,7 @@ from cml.registry import Registry
 from cml.vocabulary import Vocabulary
 
 FILE = "retraining/history.jsonl"  # in the registry
+CURRENT_VERSION = "current version"  # what a candidate is judged against, where it can be
 
 
 def append(registry: Registry, document: dict[str, Any]) -> None:
@@ -67,10 +68,15 @@ def row_of(document: dict[str, Any]) -> dict[str, Any]:
         **{name: document["data"][name] for name in ("users", "items", "pairs", "liked", "new", "events")},
         "cold_users": document.get("cold_users"),
         "popularity_shift": document.get("popularity_shift"),
-        "displacement": moved.get("after"),
+        "displacement": moved.get("after") if moved.get("items") else None,
         "epochs": (document.get("chosen") or {}).get("epochs"),
         "seconds": document["seconds"],
     }
+
+
+def of_version_before(row: dict[str, Any]) -> float | None:
+    """What the version before was worth on the judged pairs; None where popularity took its place."""
+    return row.get("other") if row.get("against") == CURRENT_VERSION else None
 
 
 def cold_share(judged: Dataset, known: Vocabulary) -> float:

@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cml.retraining.past import of_version_before
+
 PUBLISHED = "published"
-QUALITY = {"candidate": "new model", "other": "version before", "baseline popularity": "popularity"}
+QUALITY = {"candidate": "new model", "before": "version before", "baseline popularity": "popularity"}
 DRIFT = {"cold_users": "cold users", "popularity_shift": "popularity shift", "displacement": "items moved by"}
 
 
@@ -21,7 +23,7 @@ def figure_of(rows: Sequence[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(9, 8), layout="constrained")
     quality, size, drift = figure.subplots(3, 1, sharex=True)
     metric = next((row["metric"] for row in reversed(rows) if row.get("metric")), "quality")
-    _lines(quality, rows, QUALITY)
+    _lines(quality, [row | {"before": of_version_before(row)} for row in rows], QUALITY)
     refused = [row for row in rows if row.get("candidate") is not None and row["outcome"] != PUBLISHED]
     quality.plot(*_points(refused, "candidate"), "rx", markersize=9, label="refused")
     quality.set_ylabel(metric)

@@ -120,7 +120,8 @@ def _go(begun: _Round, clock: Callable[[], float]) -> Retraining:
     current = begun.registry.load(begun.before) if begun.before else None
     _require_files(begun.order, current)
     _require_events(begun.order, current)
-    gathered = begun.work.gathered_once(lambda: _gather(begun.order, begun.started_at))
+    least = 0 if begun.order.force else _file_pairs(current) / 2
+    gathered = begun.work.gathered_once(lambda: _gather(begun.order, begun.started_at, least))
     for reject in gathered.rejected:
         begun.tell(f"rejected: {reject}")
     unseen = ~seen_by(current, gathered.data) if current is not None else np.ones(len(gathered.data), bool)
@@ -219,12 +220,17 @@ def _told(
 
 def _require_files(order: Order, current: Content | None) -> None:
     """A version that learned from files must not be replaced by one that forgot them for want of an option."""
-    pairs = current.data.get(FILE_PAIRS, len(current.seen_items)) if current is not None else 0
+    pairs = _file_pairs(current)
     if pairs and not order.files and not order.events_only:
         raise ConfigError(
             f"the current version learned from files, too ({pairs:,} pairs): give them with --train, or say "
             "--events-only to learn from the event store alone"
         )
+
+
+def _file_pairs(current: Content | None) -> int:
+    """How many pairs of files the version learned from."""
+    return int(current.data.get(FILE_PAIRS, len(current.seen_items))) if current is not None else 0
 
 
 def _require_events(order: Order, current: Content | None) -> None:
@@ -255,6 +261,6 @@ def _has_erased(current: Content | None, data: Dataset) -> bool:
     return current is not None and any(user not in data.users for user in current.users)
 
 
-def _gather(order: Order, now: float) -> Gathered:
+def _gather(order: Order, now: float, least: float) -> Gathered:
     with opened(order.events) as store:
-        return gather(order.files, store, order.config.data, now, strict=order.strict)
+        return gather(order.files, store, order.config.data, now, least=least, strict=order.strict)

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from cml.arrays import read_arrays, write_arrays
 from cml.data.dataset import COLUMNS, Dataset
-from cml.durable import remove_staged, replace_file, staged_directory, sync_directory
-from cml.errors import ArtifactError
+from cml.durable import STAGING_PREFIX, remove_staged, replace_file, staged_directory, sync_directory
+from cml.errors import ArtifactError, ConfigError
 from cml.events.values import ItemState, Marks
+from cml.manifest import MANIFEST
 from cml.retraining.interactions import Gathered
 from cml.training.space import Space
 from cml.vocabulary import Vocabulary
@@ -31,6 +32,7 @@ from cml.vocabulary import Vocabulary
 STATE = "state.json"
 DATA = "data.safetensors"
 STEPS = "steps"
+KINDS = (".json", ".safetensors")  # of files that steps leave
 
 
 class Workspace:
@@ -50,10 +52,24 @@ class Workspace:
         return found if isinstance(found, dict) else {}
 
     def begin(self, state: dict[str, Any]) -> None:
-        """Forget an older run and start one."""
+        """Forget an older run and start one. Raises ConfigError where something else would be forgotten with it."""
+        self._require_own()
         self.finish(keep=False)
         self.steps.mkdir(parents=True, exist_ok=True)
         replace_file(self.steps / STATE, json.dumps(state).encode())
+
+    def _require_own(self) -> None:
+        """A directory that somebody named may have a `steps` or an `artifact` of theirs."""
+        files = self.steps.iterdir() if self.steps.is_dir() else ()
+        strange = [
+            file for file in files if not (file.suffix in KINDS or file.name.startswith(STAGING_PREFIX))
+        ]
+        if self.artifact.is_dir() and not (self.artifact / MANIFEST).exists():
+            strange.append(self.artifact)
+        if strange:
+            raise ConfigError(
+                f"{strange[0]}: was not left by a retraining, which would remove it; choose another --out"
+            )
 
     def finish(self, *, keep: bool) -> None:
         """Remove what only a resumed run would need: it holds personal data, and never stays. keep: the artifact."""

@@ -90,6 +90,14 @@ def test_rollback_refuses_a_damaged_version_and_names_its_file(tmp_path):
     assert models.current() == current
 
 
+def test_removing_keeps_an_undamaged_version_to_go_back_to(tmp_path):
+    models = registry(tmp_path, versions=3)
+    intact, damaged, current = models.versions()
+    flip(models.path(damaged) / artifact.SEEN, -1)
+    assert models.remove([intact, damaged, current]) == [damaged]
+    assert models.rollback() == intact
+
+
 def test_removing_leaves_the_current_version_and_the_one_that_a_rollback_leads_to(tmp_path):
     models = registry(tmp_path, versions=4)
     names = models.versions()

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from cml.artifact import read_manifest
 from cml.cli import cli
 from cml.commands.retrain import command
-from cml.errors import CmlError, ConfigError, QualityGateError
+from cml.errors import CmlError, ConfigError, DataError, QualityGateError
 from cml.events.store import EventStore
 from cml.events.values import Event, ItemState
 from cml.registry import Registry
@@ -85,6 +85,33 @@ def test_a_gate_that_was_opened_for_one_round_is_closed_in_the_next(models: Path
     assert json.loads(opened.stdout)["published"] is True
     current = Registry(models).require_current()
     assert read_manifest(Registry(models).path(current)).config["publish"]["tolerance"] == 0.02
+
+
+def test_files_that_lost_most_of_their_rows_are_refused_unless_that_is_meant(
+    models: Path, tmp_path: Path
+) -> None:
+    before = Registry(models).current()
+    broken_off = tmp_path / "new.csv"
+    lines = two_groups(broken_off, likes=10).read_text().splitlines(keepends=True)
+    broken_off.write_text("".join(lines[:320]))  # 319 pairs of the first 32 users; 320 would be half of 640
+    result = retrain(broken_off, models)
+    assert isinstance(result.exception, DataError)
+    assert "319 pairs, fewer than half" in str(result.exception)
+    assert Registry(models).current() == before
+    assert retrain(broken_off, models, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize("theirs", ["steps/notes.txt", "artifact/notes.txt"])
+def test_a_directory_that_is_no_retrainings_is_refused_and_left_alone(
+    models: Path, tmp_path: Path, theirs: str
+) -> None:
+    file = tmp_path / "run" / theirs
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    result = retrain(two_groups(tmp_path / "new.csv", likes=10), models, "--out", str(tmp_path / "run"))
+    assert isinstance(result.exception, ConfigError)
+    assert "choose another --out" in str(result.exception)
+    assert file.read_text() == "mine"
 
 
 def test_the_published_model_has_learned_from_everything(models: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from cml.retraining import past
 from cml.retraining.plot import figure_of
 
 
-def document(day: int, outcome: str = "published", **verdict: float) -> dict[str, Any]:
+def document(day: int, outcome: str = "published", **verdict: Any) -> dict[str, Any]:
     """A report as a round leaves it."""
     judged = {"metric": "ndcg@10", "against": "current version", "other": 0.2} | verdict
     return {
@@ -95,6 +95,24 @@ def test_the_picture_shows_refused_rounds_and_leaves_out_what_is_not_known(model
     assert drawn["new model"] == [0.21, 0.15]
     assert drawn["refused"] == [0.15]
     assert quality.get_ylabel() == "ndcg@10"
+
+
+def test_popularity_does_not_pass_for_the_version_before(tmp_path: Path) -> None:
+    home = Registry(tmp_path / "models")
+    past.append(home, document(1, candidate=0.21, against="popularity"))
+    past.append(home, document(2, candidate=0.23))
+    lines = history(tmp_path / "models").stdout.splitlines()
+    assert [line.split()[5] for line in lines[1:]] == ["-", "0.2000"]
+    quality = figure_of(past.read(home)).axes[0]
+    assert [list(line.get_ydata()) for line in quality.lines if line.get_label() == "version before"] == [
+        [0.2]
+    ]
+
+
+def test_items_of_which_none_was_known_have_not_moved_by_nothing() -> None:
+    moved = {"items": 0, "before": 0.0, "after": 0.0}
+    assert past.row_of(document(1) | {"displacement": moved})["displacement"] is None
+    assert past.row_of(document(1) | {"displacement": moved | {"items": 2}})["displacement"] == 0.0
 
 
 def test_what_cannot_be_shown_is_told(models: Path, tmp_path: Path) -> None:
