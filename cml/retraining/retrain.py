@@ -78,6 +78,7 @@ def retrain(
     with an interrupted run. Raises LockedError while another retraining is at work, and CmlError.
     """
     with registry.alone(tell) as still_alone:
+        past.read(registry)  # what cannot be read takes no line, which must not come out after publishing
         work = Workspace(run or registry.workspace)
         begun = _begin(registry, order, work, restart, clock, listen, tell, still_alone)
         done = _go(begun, clock)

@@ -15,6 +15,7 @@ from cml.errors import CmlError, ConfigError, DataError, QualityGateError
 from cml.events.store import EventStore
 from cml.events.values import Event, ItemState
 from cml.registry import Registry
+from cml.retraining import past
 
 QUICK = (
     "epochs=15",
@@ -112,6 +113,17 @@ def test_a_directory_that_is_no_retrainings_is_refused_and_left_alone(
     assert isinstance(result.exception, ConfigError)
     assert "choose another --out" in str(result.exception)
     assert file.read_text() == "mine"
+
+
+def test_a_history_that_cannot_be_read_ends_it_before_anything_is_published(
+    models: Path, tmp_path: Path
+) -> None:
+    before = Registry(models).current()
+    (models / past.FILE).write_bytes(b"\xff")
+    result = retrain(two_groups(tmp_path / "new.csv", likes=10), models)
+    assert isinstance(result.exception, DataError)
+    assert "history.jsonl: cannot be read" in str(result.exception)
+    assert Registry(models).current() == before
 
 
 def test_the_published_model_has_learned_from_everything(models: Path, tmp_path: Path) -> None:
