@@ -9,7 +9,7 @@ becomes visible in one step, and how writers take turns, is the storage's affair
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -143,8 +143,10 @@ class Registry:
         """The newest undamaged version older than the current one: what must stay to go back to. Reads every byte."""
         return next((name for name in self._older() if self._is_intact(name)), None)
 
-    def remove(self, versions: Iterable[str]) -> list[str]:
+    def remove(self, versions: Sequence[str]) -> list[str]:
         """Remove versions, but never the current one and the `fallback`; returns the names of those removed."""
+        if not versions:
+            return []  # nothing is written, or a directory made, for nothing
         with self._writing():
             kept = {self.current(), self.fallback()}
             doomed = [name for name in versions if name not in kept]

@@ -149,7 +149,7 @@ def prune(
     models: Place,
     as_json: bool,
 ) -> None:
-    """Remove versions; the current one, the one before and a candidate under test always stay."""
+    """Remove versions; the current one, an undamaged one before it and a candidate under test always stay."""
     from cml.pruning import Rules, judge, what_happened
 
     if keep is None and older_than is None and not erased:

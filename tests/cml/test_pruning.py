@@ -107,6 +107,12 @@ def test_a_dry_run_says_all_and_removes_nothing(models):
     assert call("models", "prune", "--keep", 9, "--models", models.root)[0] == "nothing to remove\n"
 
 
+def test_a_place_without_versions_stays_as_it_is(tmp_path):
+    nowhere = tmp_path / "mistyped"
+    assert call_json("models", "prune", "--models", nowhere, "--keep", "1")["removed"] == []
+    assert not nowhere.exists()
+
+
 def test_without_a_rule_or_without_the_store_nothing_is_removed(models):
     output, code = call("models", "prune", "--models", models.root)
     assert code == 2
