@@ -82,10 +82,10 @@ def draw(result: Result) -> Figure:
         for name, colour in zip(names, CYCLE, strict=False):
             row[-1].plot(courses[name].steps, courses[name].distances, color=colour, label=name)
         row[-1].axhline(result.floors[world], color=GREY, linestyle=":", label="sampling floor")
-        row[-1].set_ylim(bottom=0)
+        row[-1].set_ylim(0, 1.4 * max(course.distances.max() for course in courses.values()))
         row[-1].set_title("Exact W1 to real data", fontsize=9)
         row[-1].set_xlabel("generator steps", fontsize=8)
-    panels[0][-1].legend(fontsize=7)
+    panels[0][-1].legend(fontsize=7, ncol=2, loc="upper right")
     return figure
 
 

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
+from adversarial import methods
 from adversarial.cli import cli
 from adversarial.errors import SettingError
 from adversarial.experiments import adaptation, clipping, generators, identities, surfaces, vanishing
@@ -70,6 +71,16 @@ def test_generators_are_judged_against_the_sampling_floor():
             assert course.steps[-1] == 2
             assert course.distances.min() > result.floors[world]
             assert course.sample.shape == (100, 2)
+
+
+def test_the_legend_lies_above_the_curves_that_it_names():
+    flat = generators.Course(np.arange(1, 21), np.full(20, 0.7), np.zeros((10, 2)), 8)
+    courses = {name: dict.fromkeys(methods.PLANAR_METHODS, flat) for name in generators.WORLD_NAMES}
+    figure = generators.draw(generators.Result(courses, dict.fromkeys(generators.WORLD_NAMES, 0.1)))
+    figure.canvas.draw()
+    (axes,) = [axes for axes in figure.axes if axes.get_legend() is not None]
+    _, height = axes.transData.transform((0, 0.7))
+    assert axes.get_legend().get_window_extent().y0 > height
 
 
 @pytest.mark.slow
