@@ -23,13 +23,18 @@ def goes_on(work: Workspace, order: Order, registry: Registry) -> bool:
     before = left.get("before")
     if left.get("identity") != order.identity(before):
         return False
-    if registry.current() not in (before, _version_of(work.artifact, registry)):
+    if not is_judged_against_current(work, registry, before):
         return False
     gathered = work.gathered()
     if gathered is None:
         return False
     with opened(order.events) as store:  # somebody may have been erased since
         return not store or store.changes(Marks(), with_users=False).marks.erasures == gathered.marks.erasures
+
+
+def is_judged_against_current(work: Workspace, registry: Registry, before: str | None) -> bool:
+    """Whether the version that a run began with is current still, or the run's own is already."""
+    return registry.current() in (before, _version_of(work.artifact, registry))
 
 
 def order_of_published(

@@ -14,7 +14,7 @@ import numpy as np
 from cml.artifact import Artifact, write
 from cml.content import Content
 from cml.data.dataset import Dataset
-from cml.errors import ConfigError, EventStoreError
+from cml.errors import ConfigError, EventStoreError, RegistryError
 from cml.events.meaning import learned_by
 from cml.events.values import Marks
 from cml.growth import with_added
@@ -27,7 +27,7 @@ from cml.retraining.learning import Learner
 from cml.retraining.order import Order
 from cml.retraining.parts import Parts, parts
 from cml.retraining.publishing import FILE_PAIRS, content_of, reader, told, user_reader
-from cml.retraining.resuming import goes_on
+from cml.retraining.resuming import goes_on, is_judged_against_current
 from cml.retraining.workspace import Workspace
 from cml.training.history import Epoch
 
@@ -160,6 +160,7 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
         created = datetime.fromtimestamp(begun.started_at, UTC)
         write(made, begun.work.artifact, created_at=created)
     begun.still_alone()
+    _require_same_current(begun)
     version = begun.registry.publish(begun.work.artifact)
     return said | {
         "outcome": PUBLISHED,
@@ -168,6 +169,15 @@ def _round(begun: _Round, current: Artifact | None, gathered: Gathered, unseen: 
         "warm": warm is not None,
         "displacement": moved.as_dict(),
     }
+
+
+def _require_same_current(begun: _Round) -> None:
+    """What somebody made current meanwhile (a rollback, say) must not give way to what was judged against another."""
+    if not is_judged_against_current(begun.work, begun.registry, begun.before):
+        raise RegistryError(
+            f"{begun.registry.place}: {begun.registry.current()} was made current while this retraining judged against "
+            f"{begun.before or 'nothing'}: not published; run the same command again"
+        )
 
 
 def _judge(begun: _Round, candidate: Content, current: Content | None, held: Parts) -> dict[str, Any]:

@@ -11,11 +11,14 @@ from click.testing import CliRunner, Result
 from cml.artifact import read_manifest
 from cml.cli import cli
 from cml.commands.retrain import command
-from cml.errors import CmlError, ConfigError, DataError, QualityGateError
+from cml.config import load_config
+from cml.errors import CmlError, ConfigError, DataError, QualityGateError, RegistryError
 from cml.events.store import EventStore
 from cml.events.values import Event, ItemState
 from cml.registry import Registry
 from cml.retraining import past
+from cml.retraining.order import Order
+from cml.retraining.retrain import retrain as run_retraining
 
 QUICK = (
     "epochs=15",
@@ -124,6 +127,19 @@ def test_a_history_that_cannot_be_read_ends_it_before_anything_is_published(
     assert isinstance(result.exception, DataError)
     assert "history.jsonl: cannot be read" in str(result.exception)
     assert Registry(models).current() == before
+
+
+def test_a_rollback_while_it_works_is_not_undone(models: Path, tmp_path: Path) -> None:
+    registry = Registry(models)
+    first = registry.current()
+    assert retrain(two_groups(tmp_path / "new.csv", likes=10), models).exit_code == 0
+    second = registry.current()
+    config = load_config(None, (), base=read_manifest(registry.path(registry.require_current())).config)
+    order = Order(config, files=(two_groups(tmp_path / "newer.csv", likes=12),))
+    with pytest.raises(RegistryError, match=f"{first} was made current while .* judged against {second}"):
+        run_retraining(registry, order, listen=lambda _: registry.set_current(first))
+    assert (registry.current(), registry.versions()) == (first, [first, second])
+    assert run_retraining(registry, order).before == first
 
 
 def test_the_published_model_has_learned_from_everything(models: Path, tmp_path: Path) -> None:
