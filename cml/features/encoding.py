@@ -174,8 +174,9 @@ def _fit(feature: Feature, items: Sequence[Item], max_terms: int) -> FittedFeatu
 
 def _without_values(feature: Feature) -> DataError:
     return DataError(
-        f"feature {feature.column!r} has no value of kind {feature.kind} in any row; leave it out, or name another "
-        f"kind, such as {feature.column}:categorical"
+        f"feature {feature.column!r} has no value of kind {feature.kind} in any row that training knows; check that "
+        "both files write the same ids, leave the feature out, or name another kind, such as "
+        f"{feature.column}:categorical"
     )
 
 

@@ -115,5 +115,7 @@ def test_a_resumed_run_ends_exactly_like_an_uninterrupted_one(tmp_path, hidden) 
 
 def test_users_of_training_without_any_value_are_refused() -> None:
     nothing = Catalogue.from_columns(2, {"town": [None, None], "age": [None, None]})
-    with pytest.raises(DataError, match="feature 'town' has no value of kind text in any row; leave it out"):
+    with pytest.raises(
+        DataError, match="feature 'town' has no value of kind text in any row that training knows"
+    ):
         EncodedFeatures.of(nothing, UserFeatureConfig(columns=("town",)), what="user")
