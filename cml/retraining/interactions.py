@@ -58,8 +58,8 @@ def gather(
     base, rejects = (reading.dataset, reading.report.rejects.first) if reading else (_nothing(), [])
     if files and len(base) < least:
         raise DataError(
-            f"the files hold {len(base):,} pairs, fewer than half of what the current version learned from files: give "
-            "all of them with --train, or say --force if the others shall be forgotten"
+            f"the files hold {len(base):,} pairs, fewer than half of the {2 * least:,.0f} that the current version "
+            "learned from files: give all of them with --train, or say --force if the others shall be forgotten"
         )
     changes = store.changes(Marks(), with_users=False) if store else None
     marks = changes.marks if changes else Marks()

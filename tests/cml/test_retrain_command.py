@@ -100,7 +100,7 @@ def test_files_that_lost_most_of_their_rows_are_refused_unless_that_is_meant(
     broken_off.write_text("".join(lines[:320]))  # 319 pairs of the first 32 users; 320 would be half of 640
     result = retrain(broken_off, models)
     assert isinstance(result.exception, DataError)
-    assert "319 pairs, fewer than half" in str(result.exception)
+    assert "319 pairs, fewer than half of the 640" in str(result.exception)
     assert Registry(models).current() == before
     assert retrain(broken_off, models, "--force").exit_code == 0
 
