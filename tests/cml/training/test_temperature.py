@@ -83,16 +83,17 @@ def test_some_users_stand_for_many(monkeypatch, distances, users):
 
 
 def test_training_takes_it_from_the_start_that_validation_chooses_or_the_configuration_gives():
-    positives, rng = scattered().positives(), np.random.default_rng
+    positives, rng = scattered(users=200, items=600).positives(), np.random.default_rng
     found = {}
     for strength, values in zip(REGULARIZATIONS, np.eye(3), strict=True):
         left = iter(values)
-        chosen = starting_space(positives, ModelConfig(dim=4), rng(0), lambda _, left=left: next(left))
-        given = starting_space(positives, ModelConfig(dim=4, regularization=strength), rng(0))
+        chosen = starting_space(positives, ModelConfig(dim=32), rng(0), lambda _, left=left: next(left))
+        given = starting_space(positives, ModelConfig(dim=32, regularization=strength), rng(0))
         assert chosen.regularization == given.regularization == strength
         assert chosen.temperature == given.temperature == temperature_of(chosen.space, positives, strength)
+        assert LEAST_TEMPERATURE < chosen.temperature < 0.99 * MOST_TEMPERATURE  # or a bound would decide
         found[strength] = chosen.temperature / softer_by(strength)
-    assert starting_space(positives, ModelConfig(dim=4), rng(0)).regularization == REGULARIZATION
+    assert starting_space(positives, ModelConfig(dim=32), rng(0)).regularization == REGULARIZATION
     assert found[0.008] < found[0.02] < found[0.05]
 
 
