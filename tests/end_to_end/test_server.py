@@ -86,7 +86,7 @@ def test_a_worker_that_dies_is_replaced_and_counts_go_on(models):
         children = psutil.Process(running.process.pid).children()
         assert len(children) == 2
         running.wait_for_starts(2)
-        time.sleep(max(0, 1.5 - (time.time() - children[0].create_time())))  # one that dies at once stops all
+        time.sleep(1.5)  # past the age at which the death of a worker stops all
         children[0].kill()
         running.wait_for_starts(3)
         assert running.get("/v1/users/ann/recommendations").status_code == 200
