@@ -15,6 +15,7 @@ from starlette.requests import Request
 from service.errors import describe, invalid
 
 Model = TypeVar("Model", bound=BaseModel)
+_GZIP = b"\x1f\x8b"  # how it begins; no JSON does
 
 
 async def read(request: Request, model: type[Model], longest: int | None = None) -> Model:
@@ -29,6 +30,8 @@ def parse(body: bytes, model: type[Model], longest: int | None = None) -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
+        if body.startswith(_GZIP):
+            raise invalid("body: it is compressed; send plain JSON in UTF-8") from None
         raise invalid(describe(error.errors(include_input=False, include_url=False))) from None
 
 

@@ -3,6 +3,8 @@
 Servers decode a path before routing, and `/v1/items/a%2Fsimilar` (the item `a/similar`) could no longer be
 told from `/v1/items/a/similar` (what is similar to `a`). So we decode the raw path ourselves and keep
 encoded slashes apart until the id is read. An id with plain slashes works too, where that is unambiguous.
+Line feeds are kept apart, too: in the router's patterns `.` does not match one, and `$` matches before the last one,
+so that `/v1/events%0A` would reach the route of `/v1/events` as another path than the one that was authorised.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from service.errors import Problem
 
-_KEPT_SLASH = "\0"
+_NUL = "\0"  # no id has one, so it can mark what is kept apart
+_KEPT = {"/": _NUL + "s", "\n": _NUL + "n"}
 
 
 class IdConvertor(Convertor[str]):
-    """`{item_id:id}` in a route: one or more characters, encoded slashes restored."""
+    """`{item_id:id}` in a route: one or more characters, what was kept apart restored."""
 
     regex = ".+"
 
@@ -34,7 +37,7 @@ def register() -> None:
 
 
 def decode(raw_path: bytes) -> str:
-    """The path for routing, with encoded slashes kept apart.
+    """The path for routing, with encoded slashes and line feeds kept apart.
 
     Raises Problem 400 for a path that is not UTF-8 or holds a NUL.
     """
@@ -44,14 +47,23 @@ def decode(raw_path: bytes) -> str:
         segments = [unquote_to_bytes(segment).decode("utf-8") for segment in raw_path.split(b"/")]
     except UnicodeDecodeError:
         raise _bad("the path is not UTF-8; percent-encode the id's UTF-8 bytes") from None
-    if any(_KEPT_SLASH in segment for segment in segments):
+    if any(_NUL in segment for segment in segments):
         raise _bad("the path holds a NUL character, which no id may have")
-    return "/".join(segment.replace("/", _KEPT_SLASH) for segment in segments)
+    return "/".join(map(_kept_apart, segments))
 
 
 def read_id(segment: str) -> str:
     """The id behind a path segment that `decode` made."""
-    return segment.replace(_KEPT_SLASH, "/")
+    if _NUL in segment:
+        for character, kept in _KEPT.items():
+            segment = segment.replace(kept, character)
+    return segment
+
+
+def _kept_apart(segment: str) -> str:
+    for character, kept in _KEPT.items():
+        segment = segment.replace(character, kept)
+    return segment
 
 
 def _bad(detail: str) -> Problem:

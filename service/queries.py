@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import orjson
 from fastapi import Query
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from service.asked import ListOptions
 from service.errors import describe, invalid
@@ -60,8 +60,8 @@ def _conditions(text: str | None) -> dict | None:
     if text is None:
         return None
     try:
-        where = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        where = from_json(text, allow_inf_nan=False)  # with the limits that a body has
+    except ValueError as error:
         raise invalid(f"where: not JSON: {error}") from None
     if not isinstance(where, dict):
         raise invalid('where: must be a JSON object such as {"genres": "Drama"}')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from sqlalchemy import text
 
@@ -221,6 +223,15 @@ def test_an_erased_user_is_unknown_everywhere_at_once(serve):
         assert "ann" not in client.get("/v1/users/bob/similar").text
         assert "ann" not in client.get("/v1/items/i4/users").text
     assert one.delete("/v1/users/ann").json()["events"] == 0
+
+
+@pytest.mark.parametrize("user_id", ["two\nlines", "\n", "ends\n", "a/b\n/c", "%2F"])
+def test_whoever_an_event_can_name_can_be_shown_and_erased(client, user_id):
+    send(client, like(user_id, "i7"))
+    path = f"/v1/users/{quote(user_id, safe='')}"
+    assert client.get(path).json()["user_id"] == user_id
+    assert client.delete(path).json() == {"user_id": user_id, "events": 1}
+    refused(client.get(path), 404, "unknown-user")
 
 
 def test_an_erasure_holds_after_a_restart_and_until_a_version_was_trained_without_the_user(serve, models):

@@ -120,6 +120,8 @@ def test_filters_are_exact(client):
         ('{"title": "x"}', "text"),
         ('{"genres": [{"any": "Comedy"}]}', "not a tag"),
         ('{"genres": {"none": [null]}}', "not a tag"),
+        ('{"genres": ' + "[" * 300 + "]" * 300 + "}", "recursion limit"),
+        ('{"year": NaN}', "not JSON"),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_a_422(client, where, complaint):

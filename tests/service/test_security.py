@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gzip
 import subprocess
 import sys
 
@@ -53,6 +54,15 @@ def test_each_scope_opens_its_own_doors(serve, key_file):
         for scope, key in given.items()
     }
     assert allowed == {"read": (200, 403, 403), "write": (403, 200, 403), "admin": (200, 200, 200)}
+
+
+def test_a_line_break_at_the_end_of_a_path_opens_no_other_door(serve, key_file):
+    key = new_key(key_file, "web", "read")
+    client = serve(keys=key_file)
+    for ending in ("%0A", "%0D%0A", "/", "%2F"):
+        answer = client.post("/v1/events" + ending, json=EVENT, headers=bearer(key), follow_redirects=False)
+        assert answer.status_code != 200, ending
+    assert client.get("/v1/users/u", headers=bearer(key)).status_code == 404
 
 
 def test_without_a_key_callers_may_do_what_the_settings_say_and_no_more(serve, key_file):
@@ -241,6 +251,7 @@ def test_bodies_have_a_limit_declared_or_not(serve):
         b'{"where": {"year": {"min": "x"}}}',
         b'{"diversity": NaN}',
         b'{"nonsense": 1}',
+        gzip.compress(b'{"k": 5}'),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/recommendations", "/v1/recommendations/batch", "/v1/events"])
@@ -271,12 +282,17 @@ def test_paths_that_are_not_text_are_a_400(path):
 
 
 def test_ids_survive_the_path_exactly():
-    for user_id in ("a/b", "%2F", "a%2Fb", "日本", "a b", "//", "."):
+    for user_id in ("a/b", "%2F", "a%2Fb", "日本", "a b", "//", ".", "a\nb", "\n", "a\r\n/\n", "\u2028"):
         from urllib.parse import quote
 
         segments = decode(f"/v1/users/{quote(user_id, safe='')}/x".encode()).split("/")
         assert len(segments) == 5
         assert read_id(segments[3]) == user_id
+
+
+def test_a_compressed_body_is_told_so(client):
+    detail = refused(client.post("/v1/recommendations", content=gzip.compress(b"{}")), 422, "invalid-request")
+    assert "compressed" in detail
 
 
 def test_what_does_not_exist_is_a_problem_too(client):
