@@ -52,9 +52,14 @@ class Administration:
             self._registry.set_current(version)
 
     def start_experiment(self, request: ExperimentRequest) -> None:
-        """Raises Problem 404 for an unknown candidate."""
+        """Raises Problem: 404 for an unknown candidate, 409 for the current version, with which nothing is compared."""
         with _told():
             self._require(request.candidate)
+            if request.candidate == self._registry.current():
+                raise RegistryError(
+                    f"candidate: {request.candidate} is the current version, so both variants would be the same; name "
+                    "another version"
+                )
         self._records.start_experiment(request)
 
     def _require(self, version: str) -> None:

@@ -235,6 +235,8 @@ class Answers:
     def _finish(self, page: Page, encoded: EncodedList) -> bytes:
         """Count the list and give it an id of its own."""
         self._metrics.answered(encoded.strategy, page.variant, page.restricted)
+        if page.counts_as is not None:
+            self._pages.assignment.note(page.counts_as)
         recommendation_id = self._id(page.snapshot, page.mark)
         return encoded.whole(recommendation_id, page.following(encoded.n_items, self._settings.max_depth))
 

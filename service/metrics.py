@@ -65,7 +65,9 @@ class Metrics:
             "cml_event_store_lost",
             "1 where the event store is not the one that was here before, or an older one",
         )
-        self.reload_failing = self._gauge("cml_reload_failing", "1 while CURRENT cannot be loaded")
+        self.reload_failing = self._gauge(
+            "cml_reload_failing", "1 while CURRENT or a candidate cannot be loaded"
+        )
         self._version: str | None = None
         self._strategies: dict[tuple[str, str | None], Counter] = {}
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}

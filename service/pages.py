@@ -33,6 +33,7 @@ class Page(NamedTuple):
     snapshot: Snapshot
     variant: str | None
     mark: str  # stands in the recommendation id between the version and the list's own number
+    counts_as: tuple[str, str, str] | None  # what the list is counted as in an experiment
     cursor: Cursor
     k: int
     asked: dict[str, Any]  # the options as `cml.recommend` takes them
@@ -86,7 +87,8 @@ class Pages:
         self.require_short("exclude", options.exclude)
         self.require_short("allow", options.allow or ())
         begun = None if options.cursor is None else cursors.parse(options.cursor, listing)
-        snapshot, variant, mark = self.assignment.of(user_id, begun and begun.version)
+        turn = self.assignment.of(user_id, begun and begun.version)
+        snapshot = turn.snapshot
         if begun is None:
             cursor = Cursor(snapshot.version, 0, self._live.newest_event, self._live.newest_item, 0, listing)
         else:
@@ -101,7 +103,7 @@ class Pages:
         asked = _asked(options, k, cursor.offset, moment)
         if cursor.added != self._live.newest_item and shown.stock.added is not None:
             asked["exclude"] = [*options.exclude, *_later(shown.stock.added, cursor.added)]
-        return Page(shown, variant, mark, cursor, k, asked)
+        return Page(shown, turn.variant, turn.mark, turn.counts_as, cursor, k, asked)
 
     def length(self, k: int | None, *, paged: bool = True) -> int:
         """The length of a list that asks for `k` (None: the default). Raises Problem 422."""

@@ -14,6 +14,7 @@ from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 from service.asked import ExperimentRequest, ItemUpdate
 from service.errors import Problem, invalid, unknown
+from service.experiments import Shown
 from service.intake import events_off, unavailable
 from service.schemas import Erased, StoredEvent, User
 
@@ -69,10 +70,10 @@ class Records:
                 raise Problem(409, "no-experiment", "No experiment", "no experiment runs")
             store.decide(Experiment(running.name, None, 0.0))
 
-    def expose(self, counts: dict[tuple[str, str, str], int]) -> None:
-        """Add to the number of lists shown in an experiment."""
+    def expose(self, shown: Shown) -> None:
+        """Add to the number of lists shown in an experiment, but for users who were erased meanwhile."""
         with self._open() as store:
-            store.expose(counts)
+            store.expose(shown.lists, after_erasure=shown.erasure)
 
     def close(self) -> None:
         """Let go of the store; nothing may be asked afterwards."""

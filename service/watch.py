@@ -86,11 +86,11 @@ class Watch:
 
     async def _note_exposures(self) -> None:
         shown = self._context.pages.assignment.take_shown()
-        if shown:
+        if shown.lists:
             try:
                 await asyncio.to_thread(self._context.records.expose, shown)
             except Problem as problem:
-                _log.error("%d exposures are lost: %s", len(shown), problem.detail)
+                _log.error("%d exposures are lost: %s", len(shown.lists), problem.detail)
 
 
 def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:

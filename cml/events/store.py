@@ -189,22 +189,27 @@ class EventStore:
             values = asdict(experiment) | {"decided_at": self._clock()}
             connection.execute(insert(schema.experiments).values(**values))
 
-    def expose(self, counts: dict[tuple[str, str, str], int]) -> None:
-        """Add to the number of lists shown, by (experiment, variant, user_id)."""
-        if not counts:
-            return
+    def expose(self, counts: dict[tuple[str, str, str], int], *, after_erasure: int) -> None:
+        """Add to the number of lists shown, by (experiment, variant, user_id).
+
+        after_erasure: number of the last erasure before they were shown; users erased since are left out.
+        """
         table = schema.exposures
         upsert = self._insert(table)
         upsert = upsert.on_conflict_do_update(
             index_elements=["experiment", "variant", "user_id"],
             set_={"lists": table.c.lists + upsert.excluded.lists},
         )
-        rows = [
-            {"experiment": experiment, "variant": variant, "user_id": user_id, "lists": lists}
-            for (experiment, variant, user_id), lists in counts.items()
-        ]
         with self._database.writing() as connection:
-            connection.execute(upsert, rows)
+            erased = select(schema.erasures.c.digest).where(schema.erasures.c.sequence > after_erasure)
+            gone = frozenset(connection.execute(erased).scalars())
+            rows = [
+                {"experiment": experiment, "variant": variant, "user_id": user_id, "lists": lists}
+                for (experiment, variant, user_id), lists in counts.items()
+                if not gone or user_digest(user_id) not in gone
+            ]
+            if rows:
+                connection.execute(upsert, rows)
 
     def exposures(self, experiment: str) -> dict[str, dict[str, int]]:
         """Lists shown, by variant and user."""

@@ -50,7 +50,7 @@ def routes(context: Context, watch: Watch) -> APIRouter:
     @router.put(
         "/experiment",
         response_model=Versions,
-        responses=problems(404, body=True),
+        responses=problems(404, 409, body=True),
         openapi_extra=bodies.documented(ExperimentRequest),
     )
     async def start_an_experiment(request: Request) -> Response:

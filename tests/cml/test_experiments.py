@@ -26,7 +26,9 @@ def url(tmp_path):
 def shown(url: str, control: int, candidate: int) -> EventStore:
     store = EventStore(url)
     counts = {("t", "control", f"c{number}"): 2 for number in range(control)}
-    store.expose(counts | {("t", "candidate", f"x{number}"): 3 for number in range(candidate)})
+    store.expose(
+        counts | {("t", "candidate", f"x{number}"): 3 for number in range(candidate)}, after_erasure=0
+    )
     return store
 
 

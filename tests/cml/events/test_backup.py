@@ -27,7 +27,7 @@ def fill(store: EventStore) -> None:
         ItemState("film", hidden=True, metadata={"title": "Ä\n\"'"}, features={"plot": "Ö", "x": 0.1})
     )
     store.decide(Experiment("warmer", "000002-abc", 0.25))
-    store.expose({("warmer", "control", "ann"): 7})
+    store.expose({("warmer", "control", "ann"): 7}, after_erasure=0)
     store.erase("cid")
 
 

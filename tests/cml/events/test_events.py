@@ -104,7 +104,7 @@ def test_marks_never_go_back_when_the_newest_rows_are_erased(store):
 
 def test_erasing_leaves_a_digest_and_nothing_else(store):
     store.append([event("a", "someone-very-unusual"), event("b", "bob")])
-    store.expose({("test", "control", "someone-very-unusual"): 3})
+    store.expose({("test", "control", "someone-very-unusual"): 3}, after_erasure=0)
     assert store.erase("someone-very-unusual") == 1
     assert store.events_of("someone-very-unusual") == []
     assert store.exposures("test") == {}
@@ -193,8 +193,8 @@ def test_the_last_decision_about_experiments_counts(store):
 
 
 def test_exposures_add_up_by_variant_and_user(store):
-    store.expose({("t", "control", "ann"): 2, ("t", "candidate", "bob"): 1})
-    store.expose({("t", "control", "ann"): 3, ("other", "control", "ann"): 9})
+    store.expose({("t", "control", "ann"): 2, ("t", "candidate", "bob"): 1}, after_erasure=0)
+    store.expose({("t", "control", "ann"): 3, ("other", "control", "ann"): 9}, after_erasure=0)
     assert store.exposures("t") == {"control": {"ann": 5}, "candidate": {"bob": 1}}
 
 
