@@ -9,7 +9,8 @@ cannot be loaded changes nothing except `failure`, which readiness and the metri
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from threading import Lock
 
@@ -80,10 +81,9 @@ class SnapshotStore:
             if name is not None and name not in self._held:
                 self._registry.path(name)
             self._named = name
-            if (
-                candidate is not None and candidate not in self._held
-            ):  # only now: it must not keep `name` away
-                self._registry.path(candidate)
+            if candidate is not None and candidate not in self._held:
+                with _as_candidate():  # only now: it must not keep `name` away
+                    self._registry.path(candidate)
             self._unfound = None
         except CmlError as error:
             self._unfound = error
@@ -101,8 +101,9 @@ class SnapshotStore:
                 if name is not None:
                     held = candidate if candidate in self._held else None
                     self._hold(name, held, items or {})
-                    if candidate != held and candidate is not None:  # only now: it must not keep `name` away
-                        self._hold(name, candidate, items or {})
+                    if candidate != held and candidate is not None:
+                        with _as_candidate():  # only now: it must not keep `name` away
+                            self._hold(name, candidate, items or {})
                 failure = self._unfound
             except CmlError as error:
                 failure = error
@@ -148,6 +149,18 @@ class SnapshotStore:
             self._metrics.load_failures.inc()
         self.failure = str(error)
         self._metrics.reload_failing.set(1)
+
+
+@contextmanager
+def _as_candidate() -> Iterator[None]:
+    """An error of the block as one of the candidate, so that nobody looks for it in the current version."""
+    try:
+        yield
+    except CmlError as error:
+        raise RegistryError(
+            f"the experiment's candidate cannot be loaded, and the current version answers everybody: {error}; put it "
+            "back, or end the experiment"
+        ) from error
 
 
 def not_ready(reason: str) -> Problem:

@@ -81,3 +81,24 @@ def test_an_experiment_needs_another_candidate_than_the_current_version(client, 
     assert client.get("/v1/admin/versions").json()["experiment"] is None
     publish(models, content(flip=True))  # not taken over by this worker yet
     assert begin(client, current).status_code == 200
+
+
+def test_a_candidate_that_is_gone_or_damaged_is_told_as_that_and_leaves_the_current_version(
+    serve, candidate, models
+):
+    begin(serve(), candidate)
+    versions = models / "versions"
+    (versions / candidate / "vectors.safetensors").write_bytes(b"damaged")
+    for _ in range(2):
+        client = serve()  # starts anew: the first one has the candidate in memory
+        assert client.get(ANN).json()["variant"] is None
+        ready = client.get("/readyz")
+        assert ready.status_code == 200
+        assert "the experiment's candidate cannot be loaded" in ready.json()["problems"][0]
+        assert "end the experiment" in client.get("/v1/admin/versions").json()["failure"]
+        assert "cml_reload_failing 1.0" in client.get("/metrics").text
+        if (versions / candidate).exists():
+            (versions / candidate).rename(models / "away")
+    client.delete("/v1/admin/experiment")
+    assert client.get("/v1/admin/versions").json()["failure"] is None
+    assert "cml_reload_failing 0.0" in client.get("/metrics").text
