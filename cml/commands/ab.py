@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from cml.commands.common import json_option, print_json
+from cml.commands.common import json_option, named_events, print_json
 from cml.events.store import EventStore
 from cml.experiments import Comparison, compare
 
@@ -24,7 +24,7 @@ def command() -> None:
 @json_option
 def report(experiment: str, events: str, as_json: bool) -> None:
     """Compare the variants of EXPERIMENT by the share of users who acted on a list, with 95 % intervals."""
-    store = EventStore(events)
+    store = EventStore(named_events(events))
     try:
         found = compare(store, experiment)
     finally:

@@ -53,6 +53,11 @@ def find_events(given: str | None, models: Place) -> str | None:
                 f"or remove {known_file(own)} to go on without it"
             )
         return f"sqlite:///{own}" if own.exists() else None
+    return named_events(given)
+
+
+def named_events(given: str) -> str:
+    """The URL of an event store that has to be there: opening it would make an empty one. Raises CmlError."""
     if "://" not in given:
         raise ConfigError(f"--events {given!r}: expected a URL, for example sqlite:////data/events.db")
     if given.startswith("sqlite:///") and not Path(given.removeprefix("sqlite:///")).exists():

@@ -82,6 +82,13 @@ def test_an_unknown_experiment_is_an_error(url):
     store.close()
 
 
+def test_a_report_from_a_store_that_is_not_there_makes_none(tmp_path):
+    asked = CliRunner().invoke(command, ["report", "t", "--events", f"sqlite:///{tmp_path / 'tpyo.db'}"])
+    assert isinstance(asked.exception, EventStoreError)
+    assert "no such file" in str(asked.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_report_is_printed_for_people_and_programs(url):
     store = shown(url, control=4, candidate=5)
     store.append([act(1, "x0", "candidate")])
