@@ -39,7 +39,7 @@ def main() -> None:
             _timed(index, point, given.k, seconds[name]) for name, index in (("scan", scan), ("codes", fast))
         )
         assert all(map(np.array_equal, one, other)), "the two lists differ"
-    coarse = sum(fast._by_codes(codes, point, given.k, len(vectors), None) is None for point in points)
+    coarse = sum(fast._by_codes(codes, point, given.k) is None for point in points)
     for name, taken in seconds.items():
         print(f"{name}: {median(taken) * 1e3:.2f} ms of CPU a search")
     print(f"{len(points)} lists of {given.k} equal; {coarse} of them needed the scan after the codes")
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _timed(index: ItemIndex, point: NDArray[np.float32], k: int, taken: list[float]) -> tuple[NDArray, ...]:
     before = time.process_time()
-    found = index.search(point[None], k)
+    found = index.nearest(point, k)
     taken.append(time.process_time() - before)
     return found
 

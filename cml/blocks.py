@@ -11,6 +11,7 @@ import orjson
 from numpy.typing import NDArray
 
 from cml.catalogue import Catalogue
+from cml.chosen import Chosen
 from cml.errors import QueryError
 from cml.item_changes import catalogue_of
 from cml.item_columns import KINDS
@@ -18,7 +19,9 @@ from cml.item_columns import KINDS
 if TYPE_CHECKING:
     from cml.arrivals import Addition
 
-_MASKS = 16  # filters whose result is kept
+_FILTERS = 256  # whose results are kept at most
+_FILTERS_BYTES = 16 << 20  # what these results may take in all
+_FEWEST_FILTERS = 4
 
 
 class Block:
@@ -36,39 +39,37 @@ class Block:
 
     def matching(self, where: Mapping[str, Any], kinds: Mapping[str, str]) -> NDArray[np.bool_]:
         """Mask of the items that satisfy conditions on columns of these kinds. Raises QueryError."""
-        return matching_lacking(self._matching, self.catalogue.columns, where, kinds)
+        present, rest_holds = conditions_present(self.catalogue.columns, where, kinds)
+        mask = self._matching(present).mask()
+        return mask if rest_holds else np.zeros_like(mask)
 
     @cached_property
-    def _matching(self) -> Callable[[bytes], NDArray[np.bool_]]:
-        return kept_masks(self.catalogue)
+    def _matching(self) -> Callable[[bytes], Chosen]:
+        return kept_filters(self.catalogue)
 
 
-def kept_masks(catalogue: Catalogue) -> Callable[[bytes], NDArray[np.bool_]]:
-    """`catalogue.matching` for conditions as JSON with sorted keys; the last results are kept, read-only."""
+def kept_filters(catalogue: Catalogue) -> Callable[[bytes], Chosen]:
+    """`catalogue.matching` for conditions as JSON with sorted keys; the last results are kept."""
+    most = _FILTERS_BYTES // max(catalogue.n_items // 4, 1)  # a result takes at most two bits for each item
     # The cache knows the catalogue and nothing else: in a reference cycle it would outlive its swap.
-    return lru_cache(maxsize=_MASKS)(partial(_matching, catalogue))
+    return lru_cache(maxsize=min(max(most, _FEWEST_FILTERS), _FILTERS))(partial(_matching, catalogue))
 
 
-def matching_lacking(
-    matching: Callable[[bytes], NDArray[np.bool_]],
-    columns: Mapping[str, Any],
-    where: Mapping[str, Any],
-    kinds: Mapping[str, str],
-) -> NDArray[np.bool_]:
-    """Conditions on columns of these kinds, of which items with only these `columns` have no value in the others."""
+def conditions_present(
+    columns: Mapping[str, Any], where: Mapping[str, Any], kinds: Mapping[str, str]
+) -> tuple[bytes, bool]:
+    """Conditions on columns of these kinds, for items with only these `columns`: those on them, as JSON with sorted
+    keys; and whether having no value satisfies the others. Raises QueryError.
+    """
     present = {name: condition for name, condition in where.items() if name in columns}
-    mask = matching(orjson.dumps(present, option=orjson.OPT_SORT_KEYS))
+    rest_holds = True
     for name in where.keys() - columns.keys():
         try:
-            missing_matches = bool(KINDS[kinds[name]].build([None]).matching(where[name])[0])
+            rest_holds &= bool(KINDS[kinds[name]].build([None]).matching(where[name])[0])
         except QueryError as error:
             raise QueryError(f"filter on {name!r}: {error}") from None
-        if not missing_matches:
-            return np.zeros(len(mask), dtype=bool)
-    return mask
+    return orjson.dumps(present, option=orjson.OPT_SORT_KEYS), rest_holds
 
 
-def _matching(catalogue: Catalogue, key: bytes) -> NDArray[np.bool_]:
-    mask = catalogue.matching(orjson.loads(key))
-    mask.flags.writeable = False
-    return mask
+def _matching(catalogue: Catalogue, key: bytes) -> Chosen:
+    return Chosen.of_mask(catalogue.matching(orjson.loads(key)))

@@ -7,7 +7,6 @@ distance between two codes bounds the true distance from below, and what the cod
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import faiss
 import numpy as np
@@ -40,18 +39,15 @@ class Codes:
         """Codes of vectors that are many enough to gain from them and few enough to hold them twice."""
         return cls(vectors) if _LEAST_BYTES <= vectors.size <= MOST_BYTES else None
 
-    def candidates(
-        self, point: NDArray[np.float32], k: int, selector: Any = None
-    ) -> tuple[NDArray[np.int64], float]:
+    def candidates(self, point: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], float]:
         """The k rows whose codes are nearest to a point's, and a bound: the squared distance from the point to the
         vector of any other row, or of the last of these, is never below it, but for the library's rounding."""
-        look = None if selector is None else faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         # Rounded here, because the library rounds too and would not say by how much.
         code = np.clip(np.rint(point / np.float32(self._step)), -_LEVELS, _LEVELS)
         off = point - code * np.float64(self._step)
         squared, rows = np.empty(k, dtype=np.float32), np.empty(k, dtype=np.int64)
         # The library's own entry: its Python wrapper costs as much as a tenth of the search.
         search = self._index.search_c  # type: ignore[attr-defined]
-        search(1, faiss.swig_ptr(code), k, faiss.swig_ptr(squared), faiss.swig_ptr(rows), look)
+        search(1, faiss.swig_ptr(code), k, faiss.swig_ptr(squared), faiss.swig_ptr(rows), None)
         distance = math.sqrt(squared[-1]) * self._step - (self.radius + math.sqrt(off @ off))
         return rows, max(distance, 0.0) ** 2

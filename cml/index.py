@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import faiss
 import numpy as np
@@ -21,8 +21,6 @@ _CODES_SLACK = 64  # the same for codes, whose distances are coarser
 _BLOCK = 256  # points given to the library at once
 _SCAN_BLOCK = 4096  # vectors whose distances are computed at once: they fit into the processor's cache
 _ROUNDING = 4e-6  # bound of the error of a squared distance in the library, relative to the squared norms
-_FEW = 64  # a selection of less than one item in so many is copied out instead of skipped through
-
 
 IndexKind = Literal["auto", "exact", "cells"]
 
@@ -89,25 +87,36 @@ class ItemIndex:
 
         Shorter catalogues pad with row -1 and distance inf.
         """
-        if self._cells is None:
-            return self._collect(points, k, len(self.vectors), None)
         points = np.ascontiguousarray(points, dtype=np.float32)
         rows = np.full((len(points), k), NO_ROW, dtype=np.int64)
         squared = np.full((len(points), k), np.inf, dtype=np.float32)
         for begin in range(0, len(points), _BLOCK):
-            staged = self._staged(self._cells, points[begin : begin + _BLOCK], k)
-            for at, (near, near_squared) in enumerate(staged, start=begin):
+            block = points[begin : begin + _BLOCK]
+            lists = self._exact(block, k) if self._cells is None else self._staged(self._cells, block, k)
+            for at, (near, near_squared) in enumerate(lists, start=begin):
                 rows[at, : len(near)], squared[at, : len(near)] = near, near_squared
         return rows, squared
 
-    def search_among(
-        self, points: NDArray[np.float32], k: int, rows: NDArray[np.integer]
+    def nearest(self, point: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """What `search` finds for one point (dim,), without padding: (rows, squared distances)."""
+        point = np.ascontiguousarray(point, dtype=np.float32)
+        if self._cells is not None:
+            return self._staged(self._cells, point[None], k)[0]
+        if self._codes is not None and not self._nearly_all(k, len(self.vectors)):
+            found = self._by_codes(self._codes, point, k)
+            if found is not None:
+                return found
+        return next(self._exact(point[None], k))
+
+    def nearest_among(
+        self, point: NDArray[np.float32], k: int, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """As `search`, but only among the given distinct rows, and always exactly."""
-        allowed = np.asarray(rows, dtype=np.int64)
-        if np.any(allowed[1:] <= allowed[:-1]):
-            allowed = np.sort(allowed)
-        return self._collect(points, k, len(allowed), allowed)
+        """As `nearest`, but only among the given ascending rows, and always exactly."""
+        point = np.ascontiguousarray(point, dtype=np.float32)
+        if self._nearly_all(k, len(rows)):
+            return self._scan(point, k, rows)
+        near, bound = _nearest_by_library(point, self.vectors, rows, k + _SLACK)
+        return self._proved(point, k, near, bound) or self._scan(point, k, rows)
 
     def _staged(
         self, cells: Cells, points: NDArray[np.float32], k: int
@@ -146,59 +155,27 @@ class ItemIndex:
         fresh = np.flatnonzero(~np.isin(found, rows))[: depth - len(rows)] if len(rows) else slice(depth)
         return np.concatenate([rows, found[fresh]]), np.concatenate([squared, found_squared[fresh]])
 
-    def _collect(
-        self, points: NDArray[np.float32], k: int, available: int, allowed: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        points = np.ascontiguousarray(points, dtype=np.float32)
-        rows = np.full((len(points), k), NO_ROW, dtype=np.int64)
-        squared = np.full((len(points), k), np.inf, dtype=np.float32)
-        found = min(k, available)
-        if found:
-            for at, (near, near_squared) in enumerate(self._nearest(points, found, available, allowed)):
-                rows[at, :found], squared[at, :found] = near, near_squared
-        return rows, squared
+    def _exact(
+        self, points: NDArray[np.float32], k: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """The true first k (or all) of each point; of so many points as the library is given at once."""
+        if self._nearly_all(k, len(self.vectors)):
+            yield from (self._scan(point, k, None) for point in points)
+            return
+        rough, rows = faiss.knn(points, self.vectors, k + _SLACK)
+        for at, point in enumerate(points):
+            yield self._proved(point, k, rows[at], float(rough[at, -1])) or self._scan(point, k, None)
 
-    def _nearest(
-        self, points: NDArray[np.float32], k: int, available: int, allowed: NDArray[np.int64] | None
-    ) -> Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """The first k for each point, in the way that is cheapest for so many points and rows."""
-        if allowed is not None and available * _FEW <= len(self.vectors):
-            candidates = self.vectors[allowed]
-            return [_first(point, allowed, candidates, k) for point in points]
-        if (k + _SLACK) * 4 > available:
-            return [self._scan(point, k, allowed) for point in points]
-        if self._codes is not None and len(points) == 1:
-            found = self._by_codes(self._codes, points[0], k, available, allowed)
-            if found is not None:
-                return [found]
-        return self._by_library(points, k, allowed)
+    def _nearly_all(self, k: int, available: int) -> bool:
+        """Whether so much of what there is is wanted that computing every distance is cheapest."""
+        return (k + _SLACK) * 4 > available
 
     def _by_codes(
-        self,
-        codes: Codes,
-        point: NDArray[np.float32],
-        k: int,
-        available: int,
-        allowed: NDArray[np.int64] | None,
+        self, codes: Codes, point: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
         """The first k of all, or None where the codes are too coarse to say."""
-        fetch = min(2 * k + _CODES_SLACK, available)
-        if allowed is None:
-            rows, bound = codes.candidates(point, fetch)
-        else:
-            bits, selector = _selector(len(self.vectors), allowed)
-            rows, bound = codes.candidates(point, fetch, selector)
-            del bits  # only now: the selector reads them
+        rows, bound = codes.candidates(point, min(2 * k + _CODES_SLACK, len(self.vectors)))
         return self._proved(point, k, rows, bound)
-
-    def _by_library(
-        self, points: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        for begin in range(0, len(points), _BLOCK):
-            block = points[begin : begin + _BLOCK]
-            rough, rows = _library_search(block, self.vectors, k + _SLACK, allowed)
-            for at, point in enumerate(block):
-                yield self._proved(point, k, rows[at], float(rough[at, -1])) or self._scan(point, k, allowed)
 
     def _proved(
         self, point: NDArray[np.float32], k: int, candidates: NDArray[np.int64], bound: float
@@ -252,33 +229,13 @@ def _first(
     return rows[near], squared[near]
 
 
-def _library_search(
-    points: NDArray[np.float32], vectors: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The library's exhaustive search: (squared distances, rows), each (len(points), k)."""
-    if allowed is None:
-        return faiss.knn(points, vectors, k)
-    _bits, selector = _selector(len(vectors), allowed)  # the selector reads the bits while it is used
-    squared = np.empty((len(points), k), dtype=np.float32)
-    rows = np.empty((len(points), k), dtype=np.int64)
-    faiss.knn_L2sqr(
-        faiss.swig_ptr(points),
-        faiss.swig_ptr(vectors),
-        points.shape[1],
-        len(points),
-        len(vectors),
-        k,
-        faiss.swig_ptr(squared),
-        faiss.swig_ptr(rows),
-        None,
-        selector,
-    )
-    return squared, rows
-
-
-def _selector(n: int, allowed: NDArray[np.int64]) -> tuple[NDArray[np.uint8], Any]:
-    """The library's form of a set of rows among n, and the bits that it reads: keep them while it is in use."""
-    chosen = np.zeros(n, dtype=bool)
-    chosen[allowed] = True
-    bits = np.packbits(chosen, bitorder="little")
-    return bits, faiss.IDSelectorBitmap(n, faiss.swig_ptr(bits))
+def _nearest_by_library(
+    point: NDArray[np.float32], vectors: NDArray[np.float32], rows: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], float]:
+    """The k of these rows that the library finds nearest, and the squared distance that it gives the last one."""
+    squared, near = np.empty(k, dtype=np.float32), np.empty(k, dtype=np.int64)
+    points, all_vectors, among = (faiss.swig_ptr(array) for array in (point, vectors, rows))
+    found = (faiss.swig_ptr(array) for array in (squared, near))
+    search = faiss.knn_L2sqr_by_idx  # type: ignore[attr-defined]  # its stub is incomplete
+    search(points, all_vectors, among, len(point), 1, len(vectors), len(rows), k, *found)
+    return near, float(squared[-1])

@@ -34,7 +34,7 @@ def stored(snapshot: Snapshot, user_row: int, selection: Selection | None, query
     What remains of the beginning of a ranking is the beginning of what remains of the ranking. Filtered lists
     are exact, so they are not taken from a list that an approximate index made.
     """
-    if selection is not None and selection.mask is not None and not snapshot.index.exact:
+    if selection is not None and selection.chosen is not None and not snapshot.index.exact:
         return None
     rows, distances = snapshot.artifact.top_rows[user_row], snapshot.artifact.top_distances[user_row]
     complete = len(rows) == 0 or rows[-1] == NO_ROW

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from cml.answers import Neighbour
 from cml.errors import QueryError, VocabularyError
-from cml.index import NO_ROW
 from cml.snapshot import Snapshot
 from cml.vocabulary import UNKNOWN_ROW
 
@@ -42,10 +41,10 @@ def _nearest(
         raise QueryError(f"k = {k}, offset = {offset}: k is at least 1 and offset at least 0")
     blocked = blocked | snapshot.erased
     needed = min(offset + k + len(blocked), len(snapshot.artifact.users))
-    rows, squared = snapshot.user_index.search(point[None, :], needed)
+    rows, squared = snapshot.user_index.nearest(point, needed)
     near = [
         Neighbour(snapshot.artifact.users[row], row, distance)
-        for row, distance in zip(rows[0].tolist(), np.sqrt(squared[0]).tolist(), strict=True)
-        if row != NO_ROW and row not in blocked
+        for row, distance in zip(rows.tolist(), np.sqrt(squared).tolist(), strict=True)
+        if row not in blocked
     ]
     return near[offset : offset + k]

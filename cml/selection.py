@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cml.chosen import Chosen, found
 from cml.errors import QueryError
 from cml.index import NO_ROW, ItemIndex, squared_distances
 from cml.query import Query
@@ -20,26 +22,25 @@ _NOTHING = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The items of `mask` (None: all) without the `blocked` rows, which are ascending and distinct."""
+    """The `chosen` items (None: all) without the `blocked` rows, which are ascending and distinct."""
 
-    mask: NDArray[np.bool_] | None
+    chosen: Chosen | None
     blocked: NDArray[np.integer]
 
     def keeps(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which of these rows may appear; `NO_ROW` may not."""
         kept = rows != NO_ROW
-        if self.mask is not None:
-            kept &= self.mask[rows]
+        if self.chosen is not None:
+            kept &= self.chosen.has(rows)
         if len(self.blocked):
-            at = np.minimum(self.blocked.searchsorted(rows), len(self.blocked) - 1)
-            kept &= self.blocked[at] != rows
+            kept &= ~found(rows, self.blocked)
         return kept
 
     def without(self, rows: list[int]) -> Selection:
         """The same selection without these rows."""
         if not rows:
             return self
-        return Selection(self.mask, np.union1d(self.blocked, rows).astype(np.int64))
+        return Selection(self.chosen, np.union1d(self.blocked, rows).astype(np.int64))
 
     def first(self, order: NDArray[np.integer], n: int) -> NDArray[np.integer]:
         """The first n selected rows of an order; looks at more and more of it until there are enough."""
@@ -70,22 +71,24 @@ class Selection:
     def _nearest_own(
         self, index: ItemIndex, point: NDArray[np.float32], n: int
     ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-        points = point[None, :]
-        if self.mask is None:
+        if self.chosen is None:
             # Fetching more and dropping the blocked ones is cheaper than telling the index about them. Of many
             # blocked ones few are near: a longer list, which begins with the shorter one, is rarely needed.
             most = min(n + len(self.blocked), len(index.vectors))
             fetch = min(n + _BLOCKED_NEAR, most)
             while True:
-                rows, squared = index.search(points, fetch)
-                kept = np.flatnonzero(self.keeps(rows[0]))[:n]
+                rows, squared = index.nearest(point, fetch)
+                kept = np.flatnonzero(self.keeps(rows))[:n]
                 if len(kept) == n or fetch == most:
-                    return rows[0, kept], squared[0, kept]
+                    return rows[kept], squared[kept]
                 fetch = min(4 * fetch, most)
-        allowed = np.flatnonzero(self.mask[: len(index.vectors)])
-        allowed = allowed[self.keeps(allowed)]
-        rows, squared = index.search_among(points, min(n, len(allowed)), allowed)
-        return rows[0], squared[0]
+        return index.nearest_among(point, n, self._own_rows(self.chosen, len(index.vectors)))
+
+    def _own_rows(self, chosen: Chosen, n_own: int) -> NDArray[np.int64]:
+        """The selected rows below `n_own`, ascending."""
+        rows = chosen.rows()
+        rows = rows[: rows.searchsorted(n_own)]
+        return np.delete(rows, rows.searchsorted(self.blocked[found(self.blocked, rows)]))
 
 
 def merged(
@@ -107,41 +110,43 @@ def select(
     `seen` are the (ascending) rows of the user's own items, left out if the query says so. Raises QueryError.
     """
     excluded, unknown = _rows(snapshot, query.exclude)
-    mask = None
+    chosen = None
     if query.allow is not None:
         allowed, more = _rows(snapshot, query.allow)
         unknown += more
-        mask = np.zeros(snapshot.n_items, dtype=bool)
-        mask[allowed] = True
+        chosen = Chosen.of_rows(allowed, snapshot.n_items)
     if query.where:
-        mask = _both(mask, snapshot.stock.matching(query.where))
+        chosen = _both(chosen, snapshot.stock.matching(query.where))
     if query.available_at is not None:
-        mask = _both(mask, _available(snapshot, query.available_at))
+        chosen = _both(chosen, _available(snapshot, query.available_at))
     parts = [
         part for part in (seen if query.exclude_seen else _NOTHING, excluded, snapshot.hidden) if len(part)
     ]
     blocked = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts)) if parts else _NOTHING
-    return Selection(mask, blocked), tuple(dict.fromkeys(unknown))
+    return Selection(chosen, blocked), tuple(dict.fromkeys(unknown))
 
 
-def _rows(snapshot: Snapshot, item_ids: object) -> tuple[NDArray[np.int64], list[str]]:
+def _rows(snapshot: Snapshot, item_ids: Iterable[str]) -> tuple[NDArray[np.int64], list[str]]:
     """Ascending rows of the known ids, and the unknown ids."""
-    ids = list(item_ids)  # type: ignore[call-overload]
+    ids = list(item_ids)
+    if not ids:
+        return _NOTHING, []
     rows = snapshot.stock.rows(ids)
     unknown = [item_id for item_id, row in zip(ids, rows, strict=True) if row == UNKNOWN_ROW]
     return np.unique(rows[rows != UNKNOWN_ROW]), unknown
 
 
-def _available(snapshot: Snapshot, moment: object) -> NDArray[np.bool_] | None:
+def _available(snapshot: Snapshot, moment: object) -> Chosen | None:
     try:
-        return snapshot.stock.available(moment)
+        available = snapshot.stock.available(moment)
+        return None if available is None else Chosen.of_mask(available)
     except (TypeError, ValueError, OverflowError):
         raise QueryError(
             f"available_at = {moment!r}: not a date, ISO 8601 text or seconds since 1970"
         ) from None
 
 
-def _both(first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+def _both(first: Chosen | None, second: Chosen | None) -> Chosen | None:
     if first is None or second is None:
         return second if first is None else first
     return first & second

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cml.additions import Addition, Additions
 from cml.artifact import Artifact
-from cml.blocks import kept_masks, matching_lacking
+from cml.blocks import conditions_present, kept_filters
+from cml.chosen import Chosen
 from cml.errors import QueryError
 from cml.item_changes import kinds_of
 from cml.vocabulary import UNKNOWN_ROW
@@ -40,7 +41,7 @@ class OwnItems:
         # The caches know the artifact and nothing else: in a reference cycle it would outlive its swap.
         self.card = lru_cache(maxsize=_CARDS)(partial(_card, artifact))
         self.find = lru_cache(maxsize=_CARDS)(artifact.items.find)
-        self.matching = kept_masks(artifact.catalogue)
+        self.matching = kept_filters(artifact.catalogue)
 
 
 class Stock:
@@ -113,8 +114,8 @@ class Stock:
         """Metadata columns and their kinds."""
         return dict(kinds_of(self.artifact.catalogue) if self.added is None else self.added.kinds)
 
-    def matching(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
-        """Mask of the items that satisfy the conditions; see `Catalogue.matching`. Raises QueryError."""
+    def matching(self, where: Mapping[str, Any]) -> Chosen:
+        """The items that satisfy the conditions; see `Catalogue.matching`. Raises QueryError."""
         try:
             key = orjson.dumps(where, option=orjson.OPT_SORT_KEYS)
         except TypeError as error:
@@ -125,8 +126,9 @@ class Stock:
             return self._own.matching(key)
         given, kinds = orjson.loads(key), self.added.kinds
         new = self.added.matching(given)
-        own = matching_lacking(self._own.matching, self.artifact.catalogue.columns, given, kinds)
-        return np.concatenate([own, new])
+        present, rest_holds = conditions_present(self.artifact.catalogue.columns, given, kinds)
+        own = self._own.matching(present)
+        return (own if rest_holds else Chosen.of_rows(_NO_ROWS, self.n_own)).followed_by(new)
 
     def available(self, moment: Any) -> NDArray[np.bool_] | None:
         """Mask of the items available at a moment; None where no item says when it is. See `Catalogue`."""

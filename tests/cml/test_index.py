@@ -31,10 +31,20 @@ def test_the_index_agrees_with_brute_force_to_the_last_id(vectors, queries, k):
 @pytest.mark.parametrize("n_allowed", [1, 5, 50, 400, 700])
 def test_a_search_among_some_rows_agrees_with_brute_force_over_them(vectors, queries, n_allowed):
     allowed = np.random.default_rng(2).permutation(700)[:n_allowed]
-    rows, _ = ItemIndex(vectors).search_among(queries, 20, allowed)
-    for query, got in zip(queries, rows, strict=True):
-        wanted = [row for row, _ in nearest(query.tolist(), vectors.tolist(), 20, allowed.tolist())]
-        assert got.tolist() == wanted + [NO_ROW] * (20 - len(wanted))
+    index = ItemIndex(vectors)
+    for query in queries:
+        got, squared = index.nearest_among(query, 20, np.sort(allowed))
+        wanted = nearest(query.tolist(), vectors.tolist(), 20, allowed.tolist())
+        assert got.tolist() == [row for row, _ in wanted]
+        assert np.sqrt(squared).tolist() == pytest.approx([distance for _, distance in wanted], abs=1e-5)
+
+
+def test_equal_vectors_among_some_rows_are_ordered_by_row():
+    vectors = np.repeat(points(20, 4, np.random.default_rng(4)), 40, axis=0)
+    allowed = np.arange(0, 800, 3)
+    point = vectors[120] + np.float32(0.01)
+    wanted = [row for row, _ in nearest(point.tolist(), vectors.tolist(), 30, allowed.tolist())]
+    assert ItemIndex(vectors).nearest_among(point, 30, allowed)[0].tolist() == wanted
 
 
 def test_one_point_alone_gets_what_it_gets_among_many(vectors):
@@ -42,9 +52,9 @@ def test_one_point_alone_gets_what_it_gets_among_many(vectors):
     index = ItemIndex(vectors)
     rows, squared = index.search(many, 30)
     for at, point in enumerate(many):
-        alone = index.search(point[None], 30)
-        assert alone[0][0].tolist() == rows[at].tolist()
-        assert alone[1][0].tolist() == squared[at].tolist()
+        alone, alone_squared = index.nearest(point, 30)
+        assert alone.tolist() == rows[at].tolist()
+        assert alone_squared.tolist() == squared[at].tolist()
 
 
 def test_a_longer_list_begins_with_the_shorter_one_even_among_equal_vectors():
@@ -78,8 +88,8 @@ def test_short_catalogues_pad_with_no_row_and_infinity():
 
 
 def test_an_empty_selection_and_an_empty_catalogue_give_only_padding(vectors):
-    rows, _ = ItemIndex(vectors).search_among(vectors[:1], 3, np.empty(0, dtype=np.int64))
-    assert rows.tolist() == [[NO_ROW] * 3]
+    assert ItemIndex(vectors).nearest_among(vectors[0], 3, np.empty(0, dtype=np.int64))[0].tolist() == []
+    assert ItemIndex(vectors[:0]).nearest(vectors[0], 2)[0].tolist() == []
     rows, _ = ItemIndex(vectors[:0]).search(vectors[:1], 2)
     assert rows.tolist() == [[NO_ROW] * 2]
 
@@ -120,9 +130,9 @@ def test_cells_give_many_points_at_once_what_each_gets_alone(clustered, k):
     index = ItemIndex.build(vectors, users, "cells", 0.8)
     rows, squared = index.search(users, k)
     for at, user in enumerate(users):
-        alone, alone_squared = index.search(user[None], k)
-        assert (alone[0] == rows[at]).all()
-        assert (alone_squared[0] == squared[at]).all()
+        alone, alone_squared = index.nearest(user, k)
+        assert (alone == rows[at]).all()
+        assert (alone_squared == squared[at]).all()
 
 
 def test_cells_of_earlier_versions_are_still_searched(clustered, tmp_path):
@@ -189,33 +199,24 @@ def test_a_search_among_some_rows_is_exact_with_cells_too(clustered):
     vectors, users = clustered
     index = ItemIndex.build(vectors, users, "cells", 0.5)
     allowed = np.arange(0, 5000, 3)
-    assert (
-        index.search_among(users, 30, allowed)[0] == ItemIndex(vectors).search_among(users, 30, allowed)[0]
-    ).all()
+    for user in users:
+        wanted = [row for row, _ in nearest(user.tolist(), vectors.tolist(), 30, allowed.tolist())]
+        assert index.nearest_among(user, 30, allowed)[0].tolist() == wanted
 
 
 def test_small_catalogues_are_searched_exactly_by_default(vectors, queries):
     assert ItemIndex.build(vectors, queries).info.kind == "exact"
 
 
-@pytest.mark.parametrize("allowed", [None, np.arange(0, 9000, 3)])
-def test_codes_change_nothing_about_what_is_found(allowed):
+def test_codes_and_a_choice_of_all_rows_change_nothing_about_what_is_found():
     vectors = points(9000, 32, np.random.default_rng(11))
     plain, coded = ItemIndex(vectors), ItemIndex(vectors, codes=Codes(vectors))
     for point in points(60, 32, np.random.default_rng(12)):
         for k in (1, 20, 300):
-            wanted = (
-                plain.search(point[None], k)
-                if allowed is None
-                else plain.search_among(point[None], k, allowed)
-            )
-            got = (
-                coded.search(point[None], k)
-                if allowed is None
-                else coded.search_among(point[None], k, allowed)
-            )
-            assert got[0].tolist() == wanted[0].tolist()
-            assert got[1].tolist() == wanted[1].tolist()
+            wanted, wanted_squared = plain.nearest(point, k)
+            for got, squared in (coded.nearest(point, k), plain.nearest_among(point, k, np.arange(9000))):
+                assert got.tolist() == wanted.tolist()
+                assert squared.tolist() == wanted_squared.tolist()
 
 
 def test_what_codes_say_about_distance_is_never_too_much():
@@ -233,8 +234,8 @@ def test_vectors_that_their_codes_cannot_tell_apart_are_still_ordered_truly():
     rng = np.random.default_rng(15)
     clump = points(1, 32, rng) + rng.normal(scale=1e-4, size=(9000, 32)).astype(np.float32)
     coded = ItemIndex(clump, codes=Codes(clump))
-    query = clump[17:18] + np.float32(1e-5)
-    assert coded.search(query, 40)[0].tolist() == ItemIndex(clump).search(query, 40)[0].tolist()
+    query = clump[17] + np.float32(1e-5)
+    assert coded.nearest(query, 40)[0].tolist() == ItemIndex(clump).nearest(query, 40)[0].tolist()
 
 
 def test_codes_are_held_only_where_they_help():
