@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,32 @@ def test_a_server_answers_drains_on_sigterm_and_ends_cleanly(models):
         assert running.get("/v1/users/ann/recommendations").status_code == 200  # still answering
         assert running.process.wait(15) in (0, -signal.SIGTERM)
         assert time.monotonic() - began >= 0.9
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_sigterm_while_it_starts_is_not_lost(models):
+    """As the first process of a container, for which a signal without a handler is ignored."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what the child begins with
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "--models", str(models), "--port", "0"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while not _handles(process.pid, signal.SIGTERM):
+        time.sleep(0.001)
+    process.terminate()
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 0
+    assert "server process" not in said, "it had a handler only when it was up"
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    mask = re.search(r"^SigCgt:\s+(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert mask is not None
+    return bool(int(mask[1], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.slow
