@@ -42,18 +42,18 @@ class Administration:
 
     def roll_back(self) -> None:
         """Raises Problem: 409 when there is nothing to go back to, or it is damaged, 503 without an answer."""
-        with _told():
+        with self._told():
             self._registry.rollback()
 
     def activate(self, version: str) -> None:
         """Raises Problem: 404 for an unknown version, 409 for a damaged one, 503 without an answer."""
-        with _told():
+        with self._told():
             self._require(version)
             self._registry.set_current(version)
 
     def start_experiment(self, request: ExperimentRequest) -> None:
         """Raises Problem: 404 for an unknown candidate, 409 for the current version, with which nothing is compared."""
-        with _told():
+        with self._told():
             self._require(request.candidate)
             if request.candidate == self._registry.current():
                 raise RegistryError(
@@ -66,15 +66,21 @@ class Administration:
         if version not in self._registry.versions():
             raise unknown("version", version)
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What the registry refuses as a Problem, and that it does not answer as another."""
-    try:
-        yield
-    except StorageError as error:
-        raise Problem(
-            503, "registry-unavailable", "The registry does not answer", str(error), {"retry-after": "5"}
-        ) from None
-    except (RegistryError, ArtifactError, LockedError) as error:
-        raise Problem(409, "not-possible", "Not possible", str(error)) from None
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the registry refuses as a Problem, and that it does not answer as another."""
+        try:
+            if (
+                self._store.is_ready and not self._registry.versions()
+            ):  # a directory that is gone says nothing
+                raise StorageError(
+                    f"{self._registry.place}: the registry cannot be reached: it has no versions, and one is in use "
+                    "here; check what is mounted there"
+                )
+            yield
+        except StorageError as error:
+            raise Problem(
+                503, "registry-unavailable", "The registry does not answer", str(error), {"retry-after": "5"}
+            ) from None
+        except (RegistryError, ArtifactError, LockedError) as error:
+            raise Problem(409, "not-possible", "Not possible", str(error)) from None

@@ -71,6 +71,14 @@ def test_a_registry_that_is_gone_leaves_the_version_in_use_answering_and_is_told
     assert client.get("/v1/users/ann/recommendations").json()["model_version"] == first
     assert str(models) in client.get("/readyz").text
     assert "cml_reload_failing 1.0" in client.get("/metrics").text
+    asked = {"name": "a", "candidate": first, "share": 0.5}
+    for refusal in (
+        client.post("/v1/admin/rollback"),
+        client.post(f"/v1/admin/versions/{first}/activate"),
+        client.put("/v1/admin/experiment", json=asked),
+    ):
+        assert str(models) in refused(refusal, 503, "registry-unavailable")
+    assert not models.exists()
     (tmp_path / "away").rename(models)
     assert client.post("/v1/admin/reload").json()["failure"] is None
     assert "cml_reload_failing 0.0" in client.get("/metrics").text
@@ -87,6 +95,21 @@ def test_without_a_model_the_service_is_alive_but_not_ready_and_picks_the_first_
     refused(client.get("/v1/model"), 503, "not-ready")
     publish(empty)
     client.post("/v1/admin/reload")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_service_that_starts_with_a_damaged_current_version_is_not_ready_until_it_goes_back(serve, models):
+    first = Registry(models).require_current()
+    second = publish(models, content(flip=True))
+    (models / "versions" / second / "vectors.safetensors").write_bytes(b"damaged")
+    client = serve()
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert "vectors.safetensors" in ready.json()["problems"][0]
+    assert client.get("/livez").status_code == client.get("/startupz").status_code == 200
+    event = {"user_id": "ann", "item_id": "i7", "type": "like"}
+    assert client.post("/v1/events", json={"events": [event]}).json()["accepted"] == 1
+    assert client.post("/v1/admin/rollback").json()["current"] == first
     assert client.get("/readyz").status_code == 200
 
 
