@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+LONGEST_ID = 500  # characters: as UTF-8 it fits into every database's indexes
 _SURROGATES = frozenset(map(chr, range(0xD800, 0xE000)))
 
 
@@ -52,7 +53,7 @@ def _finite(value: float) -> float:
         return math.inf
 
 
-Id = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
+Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_storable)]
 Moment = Annotated[
     str,
     Field(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cml.events.values import Experiment
 from cml.experiments import CANDIDATE, CONTROL, marker
 from cml.snapshot import Snapshot
+from service.asked import LONGEST_ID
 from service.live import Live
 from service.store import SnapshotStore
 
@@ -60,7 +61,7 @@ class Assignment:
         `begun`: the version of a listing that goes on. It is no variant's where the user has another version by now.
         """
         experiment = self.running()
-        if experiment is None or experiment.candidate is None or user_id is None:
+        if experiment is None or experiment.candidate is None or user_id is None or len(user_id) > LONGEST_ID:
             return Turn(self._store.current)
         variant = variant_of(experiment.name, user_id, experiment.share)
         snapshot = self._store.get(experiment.candidate) if variant == CANDIDATE else self._store.current

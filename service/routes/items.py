@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from service import bodies
-from service.asked import ItemUpdate, ListOptions
+from service.asked import LONGEST_ID, ItemUpdate, ListOptions
 from service.context import Context
 from service.documented import problems
 from service.queries import list_options
@@ -19,7 +19,7 @@ from service.schemas import Item, ItemList, ItemMatches, UserList
 ItemId = Annotated[
     str, Path(description="Any text, percent-encoded as one path segment.", examples=["tt0133093"])
 ]
-NewId = Annotated[ItemId, Path(max_length=500)]  # what is written must be an id that events can name
+NewId = Annotated[ItemId, Path(max_length=LONGEST_ID)]  # what is written must be an id that events can name
 Options = Annotated[ListOptions, Depends(list_options)]
 Length = Annotated[int | None, Query(ge=1, description="Length of the list.", examples=[10])]
 

@@ -14,6 +14,12 @@ ANN = "/v1/users/ann/recommendations"
 
 
 @pytest.fixture
+def events_url(any_events_url: str) -> str:
+    """Every test of this file runs with SQLite and with PostgreSQL."""
+    return any_events_url
+
+
+@pytest.fixture
 def candidate(models) -> str:
     """A version beside the current one."""
     artifact.write(content(flip=True), models.parent / "candidate")
@@ -47,6 +53,16 @@ def test_a_request_that_is_refused_showed_nobody_a_list(client, candidate, event
     client.post("/v1/recommendations/batch", json={"user_ids": ["ann", "bob"]})
     client.post("/v1/recommendations", json={"liked": [{"item_id": "i0"}]})  # of whom nobody knows who it is
     assert lists_shown(client, events_url) == {"ann": 3, "bob": 1}
+
+
+def test_an_id_that_no_event_could_name_takes_no_part_and_costs_the_others_nothing(
+    client, candidate, events_url
+):
+    begin(client, candidate)
+    nobody = "".join(f"{number:04x}" for number in range(2000))  # longer than an index of PostgreSQL takes
+    client.get(ANN)
+    assert client.get(f"/v1/users/{nobody}/recommendations").json()["variant"] is None
+    assert lists_shown(client, events_url) == {"ann": 1}
 
 
 def test_an_erased_users_lists_are_forgotten_that_were_not_written_yet(serve, candidate, events_url):
