@@ -43,11 +43,11 @@ class Codes:
         """The k rows whose codes are nearest to a point's, and a bound: the squared distance from the point to the
         vector of any other row, or of the last of these, is never below it, but for the library's rounding."""
         # Rounded here, because the library rounds too and would not say by how much.
-        code = np.clip(np.rint(point / np.float32(self._step)), -_LEVELS, _LEVELS)
+        code = np.minimum(np.maximum(np.rint(point / np.float32(self._step)), -_LEVELS), _LEVELS)
         off = point - code * np.float64(self._step)
         squared, rows = np.empty(k, dtype=np.float32), np.empty(k, dtype=np.int64)
         # The library's own entry: its Python wrapper costs as much as a tenth of the search.
         search = self._index.search_c  # type: ignore[attr-defined]
         search(1, faiss.swig_ptr(code), k, faiss.swig_ptr(squared), faiss.swig_ptr(rows), None)
-        distance = math.sqrt(squared[-1]) * self._step - (self.radius + math.sqrt(off @ off))
+        distance = math.sqrt(squared[-1]) * self._step - (self.radius + math.sqrt(off.dot(off)))
         return rows, max(distance, 0.0) ** 2

@@ -188,7 +188,7 @@ class ItemIndex:
         than any rounding.
         """
         rows, squared = _first(point, candidates, self.vectors[candidates], k)
-        tolerance = _ROUNDING * (float(point @ point) + self._largest_square)
+        tolerance = _ROUNDING * (float(point.dot(point)) + self._largest_square)
         return (rows, squared) if squared[-1] + tolerance < bound else None
 
     def _scan(

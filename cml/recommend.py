@@ -198,11 +198,14 @@ def _rows_and_weights(
 ) -> tuple[dict[int, float], list[str]]:
     """Weights by item row, and the unknown ids. Of several signals about an item the weights add up."""
     weights: dict[int, float] = {}
-    unknown = []
+    unknown: list[str] = []
+    if not signals:
+        return weights, unknown
+    find = snapshot.stock.find_placed
     for signal, recency in zip(signals, _recencies(signals, half_life), strict=True):
         if not signal.weight > 0:
             raise QueryError(f"weight {signal.weight} of {signal.item_id!r}: weights are greater than 0")
-        row = snapshot.stock.find_placed(signal.item_id)
+        row = find(signal.item_id)
         if row == UNKNOWN_ROW:
             unknown.append(signal.item_id)
         else:

@@ -255,5 +255,6 @@ def _refuse_features(page: Page, features: Mapping[str, object]) -> None:
 
 def _is_quick(page: Page, n_own: int) -> bool:
     """Whether the list, from which so many own items are left out, is made faster than another thread is woken."""
-    reach = page.k + n_own + len(page.snapshot.hidden)
-    return page.plain and reach <= _QUICK_REACH and not page.snapshot.index.exact
+    if page.snapshot.index.exact or not page.plain:
+        return False
+    return page.k + n_own + len(page.snapshot.hidden) <= _QUICK_REACH
