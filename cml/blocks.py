@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FILTERS = 256  # whose results are kept at most
 _FILTERS_BYTES = 16 << 20  # what these results may take in all
 _FEWEST_FILTERS = 4
+_LONGEST_FILTER = 10_000  # bytes of conditions whose result is kept, with them: ordinary ones have a hundred
 
 
 class Block:
@@ -52,7 +53,8 @@ def kept_filters(catalogue: Catalogue) -> Callable[[bytes], Chosen]:
     """`catalogue.matching` for conditions as JSON with sorted keys; the last results are kept."""
     most = _FILTERS_BYTES // max(catalogue.n_items // 4, 1)  # a result takes at most two bits for each item
     # The cache knows the catalogue and nothing else: in a reference cycle it would outlive its swap.
-    return lru_cache(maxsize=min(max(most, _FEWEST_FILTERS), _FILTERS))(partial(_matching, catalogue))
+    kept = lru_cache(maxsize=min(max(most, _FEWEST_FILTERS), _FILTERS))(partial(_matching, catalogue))
+    return lambda key: kept(key) if len(key) <= _LONGEST_FILTER else _matching(catalogue, key)
 
 
 def conditions_present(

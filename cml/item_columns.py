@@ -132,22 +132,22 @@ class TagColumn:
     def matching(self, condition: Any) -> NDArray[np.bool_]:
         mask = np.ones(len(self._indptr) - 1, dtype=bool)
         for name, tags in conditions(condition, allowed=("any", "all", "none")).items():
-            found = [self._mask(tag) for tag in listed(name, tags)]
+            wanted = {_tag(tag) for tag in listed(name, tags)}
             if name == "all":
-                mask &= np.logical_and.reduce(found, axis=0)
+                for tag in wanted:
+                    mask &= self._having((tag,))
             else:
-                hit = np.logical_or.reduce(found, axis=0)
-                mask &= hit if name == "any" else np.logical_not(hit)
+                hit = self._having(wanted)
+                mask &= hit if name == "any" else ~hit
         return mask
 
-    def _mask(self, tag: Any) -> NDArray[np.bool_]:
-        """Which items have the tag; none has an unknown one. Raises QueryError for what can be none."""
-        if not isinstance(tag, str | int | float | date):
-            raise QueryError(f"{tag!r} is not a tag; give texts")
+    def _having(self, tags: Iterable[str]) -> NDArray[np.bool_]:
+        """Mask of the items that have one of these tags; none has an unknown one."""
         mask = np.zeros(len(self._indptr) - 1, dtype=bool)
-        row = self._names.find(str(tag))
-        if row != UNKNOWN_ROW:
-            mask[self._tag_rows[self._tag_indptr[row] : self._tag_indptr[row + 1]]] = True
+        for tag in tags:
+            row = self._names.find(tag)
+            if row != UNKNOWN_ROW:
+                mask[self._tag_rows[self._tag_indptr[row] : self._tag_indptr[row + 1]]] = True
         return mask
 
 
@@ -190,11 +190,13 @@ class NumberColumn:
         return mask
 
     def _one_of(self, wanted: list[Any]) -> NDArray[np.bool_]:
-        mask = np.zeros(len(self.values), dtype=bool)
-        for value in wanted:
-            first, last = self._range(value)
-            mask |= (self.values >= first) & (self.values <= last)
-        return mask
+        """Mask of the items in one of the ranges; sorted, the farthest end so far says whether a number is in one."""
+        ranges = sorted(self._range(value) for value in wanted)
+        if len(ranges) == 1:
+            return (self.values >= ranges[0][0]) & (self.values <= ranges[0][1])
+        firsts, lasts = np.array([(-np.inf, -np.inf), *ranges]).T
+        begun = firsts.searchsorted(self.values, side="right") - 1
+        return (self.values <= np.maximum.accumulate(lasts)[begun]) & (begun > 0)
 
     @classmethod
     def _range(cls, value: Any) -> tuple[float, float]:
@@ -261,6 +263,13 @@ def infer_kind(values: Sequence[Any]) -> str:
 def is_missing(value: Any) -> bool:
     """None, NaN and NaT are missing values."""
     return value is None or (isinstance(value, float | np.floating | np.datetime64 | date) and value != value)
+
+
+def _tag(value: Any) -> str:
+    """A condition's value as a tag. Raises QueryError for what can be none."""
+    if not isinstance(value, str | int | float | date):
+        raise QueryError(f"{value!r} is not a tag; give texts")
+    return str(value)
 
 
 def _tags(value: Any) -> list[str]:

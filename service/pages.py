@@ -86,6 +86,10 @@ class Pages:
         k = self.length(options.k)
         self.require_short("exclude", options.exclude)
         self.require_short("allow", options.allow or ())
+        for column, condition in (options.where or {}).items():
+            for values in condition.values() if isinstance(condition, dict) else (condition,):
+                if isinstance(values, list):
+                    self.require_short(f"where.{column[:40]}", values, "values")
         begun = None if options.cursor is None else cursors.parse(options.cursor, listing)
         turn = self.assignment.of(user_id, begun and begun.version)
         snapshot = turn.snapshot
@@ -114,10 +118,10 @@ class Pages:
             raise invalid(f"k = {k}: at most {self._settings.max_k}{more}")
         return k
 
-    def require_short(self, name: str, listed: Sequence[object]) -> None:
-        """Raises Problem 422 for a list of ids beyond the limit."""
+    def require_short(self, name: str, listed: Sequence[object], of: str = "ids") -> None:
+        """Raises Problem 422 for a list beyond the limit."""
         if len(listed) > self._settings.max_list:
-            raise invalid(f"{name}: {len(listed)} ids, at most {self._settings.max_list}")
+            raise invalid(f"{name}: {len(listed)} {of}, at most {self._settings.max_list}")
 
     def _held(self, version: str) -> Snapshot:
         snapshot = self._store.get(version)

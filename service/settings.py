@@ -68,7 +68,7 @@ class Settings(BaseModel):
     default_k: PositiveInt = 20  # at most max_k
     max_k: PositiveInt = 500  # longest page, and longest similar or popular list
     max_depth: PositiveInt = 2000  # how far paging goes into one listing
-    max_list: PositiveInt = 1000  # ids in exclude, allow, liked or disliked
+    max_list: PositiveInt = 1000  # ids in exclude, allow, liked or disliked, values in a condition
     max_batch: PositiveInt = 5000  # users in one batch request
     max_events: PositiveInt = 1000  # events in one request
     max_body: PositiveInt = 1 << 20  # bytes of a request body

@@ -1,3 +1,4 @@
+import tracemalloc
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -100,6 +101,42 @@ def test_conditions_select(films, where, wanted):
 def test_a_condition_that_makes_no_sense_is_refused_with_the_column(films, where, complaint):
     with pytest.raises(QueryError, match=f"filter on '{next(iter(where))}': .*{complaint}"):
         films.matching(where)
+
+
+def slow_union(values, wanted):
+    """Who lies in one of the ranges, looked at one by one."""
+    return [any(first <= value <= last for first, last in wanted) for value in values]
+
+
+def test_many_numbers_and_days_select_what_each_of_them_selects():
+    rng = np.random.default_rng(0)
+    years = [*rng.integers(0, 60, 200).tolist(), float("nan"), -5.5, 1e300]
+    days = [*(rng.integers(0, 120, 200) * DAY / 4).tolist(), float("nan"), 0.25, 86399.5]
+    both = Catalogue.from_columns(len(years), {"year": years, "day": days}, {"day": "date"})
+    for n in (0, 1, 2, 30):
+        asked = rng.integers(0, 60, n).tolist()
+        dates = [f"1970-01-{1 + one % 28:02}" for one in asked]
+        seconds = [(one % 28) * DAY for one in asked]
+        in_years = slow_union(years, [(one, one) for one in asked])
+        dates += [f"{day}T12:00:00" for day in dates[: n // 2]]  # moments within those days
+        in_days = slow_union(days, [(one, np.nextafter(one + DAY, 0)) for one in seconds])
+        assert both.matching({"year": asked}).tolist() == in_years
+        assert both.matching({"day": dates}).tolist() == in_days
+        assert both.matching({"day": {"none": dates}}).tolist() == [not one for one in in_days]
+
+
+@pytest.mark.parametrize("condition", ["any", "all", "none"])
+def test_memory_does_not_grow_with_the_values_of_a_condition(condition):
+    n = 50_000
+    films = Catalogue.from_columns(n, {"genres": [["a", "b"]] * n, "year": [2000] * n})
+    tags = {"any": ["b"] * 2000, "all": ["a", "b"] * 1000, "none": [f"no {tag}" for tag in range(2000)]}
+    tracemalloc.start()
+    try:
+        assert films.matching({"genres": {condition: tags[condition]}}).all()
+        assert films.matching({"year": {"any": list(range(1000, 3000))}}).all()
+        assert tracemalloc.get_traced_memory()[1] < 60 * n  # one mask for each value would be 2000 * n
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

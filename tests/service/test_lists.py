@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from itertools import count
 from urllib.parse import quote
@@ -262,6 +263,17 @@ def test_id_lists_have_a_limit(serve):
     refused(
         client.post("/v1/recommendations", json={"liked": [{"item_id": "a"}] * 4}), 422, "invalid-request"
     )
+
+
+def test_values_of_a_condition_have_the_same_limit(serve):
+    client = serve(max_list=3)
+    for names in (["a"] * 4, {"any": ["Comedy"], "none": ["a"] * 4}):
+        asked = {"where": {"year": {"min": 1900}, "genres": names}}
+        detail = refused(client.post("/v1/recommendations", json=asked), 422, "invalid-request")
+        assert detail == "where.genres: 4 values, at most 3"
+        refused(recommended(client, "ann", where=json.dumps(asked["where"])), 422, "invalid-request")
+    allowed = {"where": {"genres": {"any": ["Comedy", "a", "b"]}}, "k": 8}
+    assert ids(client.post("/v1/recommendations", json=allowed)) == ["i4", "i7", "a/b"]
 
 
 def test_popular_trending_and_recent(client):
