@@ -75,7 +75,7 @@ def test_the_import_contracts_speak_of_modules_that_exist() -> None:
     "statements",
     [
         "import service.app",
-        "import service.__main__",
+        "import service.command",
         "import service.server",
         "import cml.commands.recommend, cml.commands.similar, cml.commands.models",
     ],
