@@ -22,7 +22,8 @@ from cml.errors import QueryError
 from cml.item_changes import kinds_of
 from cml.vocabulary import UNKNOWN_ROW
 
-_CARDS = 32_768  # items whose id, row and metadata are kept as Python objects
+_IDS = 32_768  # item ids whose row is kept
+_CARDS = 4_096  # items whose metadata is kept as Python objects, which are large
 _NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -40,7 +41,7 @@ class OwnItems:
         self.artifact = artifact
         # The caches know the artifact and nothing else: in a reference cycle it would outlive its swap.
         self.card = lru_cache(maxsize=_CARDS)(partial(_card, artifact))
-        self.find = lru_cache(maxsize=_CARDS)(artifact.items.find)
+        self.find = lru_cache(maxsize=_IDS)(artifact.items.find)
         self.matching = kept_filters(artifact.catalogue)
 
 

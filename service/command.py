@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml.errors import CmlError, ConfigError
+from cml.errors import ConfigError
+from service.reasons import exit_with_reason
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -29,35 +30,25 @@ if TYPE_CHECKING:
     "--allow-without-keys", is_flag=True, default=None, help="Bind to a public address without keys."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with any of the settings.")
-@click.option(
-    "--descriptor", type=int, hidden=True, help="Inherited listening socket: set by the supervisor."
-)
-def command(config: Path | None, descriptor: int | None, **flags: Any) -> None:
+def command(config: Path | None, **flags: Any) -> None:
     """Answer recommendations over HTTP. All settings: docs/operating.md."""
     _limit_threads()
     from service import settings  # brings numpy
 
     chosen = settings.load(os.environ, config, **flags)
-    if descriptor is not None:
-        _work(chosen, socket.socket(fileno=descriptor))
-        return
     chosen.require_safe_binding()
     models = _reachable(chosen)
     listener = _listen(chosen)
     host, port = listener.getsockname()[:2]
     click.echo(f"serving {models} on http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
     if chosen.workers == 1:
-        _work(chosen, listener)
+        from service.server import serve  # brings faiss
+
+        serve(chosen, listener)
     else:
         from service.supervisor import supervise
 
         sys.exit(supervise(chosen, listener))
-
-
-def _work(chosen: Settings, listener: socket.socket) -> None:
-    from service.server import serve  # brings faiss
-
-    serve(chosen, listener)
 
 
 def _reachable(chosen: Settings) -> str:
@@ -90,16 +81,5 @@ def _limit_threads() -> None:
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose become one line on standard error and their exit code.
-
-    So does what the machine refuses at the start, such as room on a disk.
-    """
-    try:
-        command()
-    except CmlError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {place}{error.strerror or error}; make room there, or check the place", err=True)
-        sys.exit(1)
+    """Entry point."""
+    exit_with_reason(command)

@@ -19,7 +19,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+from service.settings import SHARED_METRICS
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FILE_BYTES = 1 << 20  # what the client library gives each file at first; a worker needs about a tenth of it
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -103,7 +104,7 @@ class Metrics:
 
     def page(self) -> bytes:
         """What a scrape gets."""
-        directory = os.environ.get(SHARED_DIRECTORY)
+        directory = os.environ.get(SHARED_METRICS)
         if not directory:
             return generate_latest(self.registry)
         combined = CollectorRegistry()
@@ -120,7 +121,7 @@ def _reserve_room() -> None:
     The library makes them with holes and maps them: a worker that counts into a hole when the disk has run full
     would be ended by the kernel (SIGBUS), in the middle of answers.
     """
-    directory = os.environ.get(SHARED_DIRECTORY)
+    directory = os.environ.get(SHARED_METRICS)
     for kind in ("counter", "histogram", "gauge_livemax") if directory else ():
         file = Path(directory or "", f"{kind}_{os.getpid()}.db")
         descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
@@ -134,6 +135,6 @@ def _reserve_room() -> None:
 
 def forget_process(pid: int) -> None:
     """Drop a dead worker's gauges; its counts stay."""
-    directory = os.environ.get(SHARED_DIRECTORY)
+    directory = os.environ.get(SHARED_METRICS)
     if directory and Path(directory).is_dir():
         mark_process_dead(pid, directory)

@@ -32,6 +32,7 @@ from cml.storage.place import place_of
 
 PREFIX = "CML_SERVICE_"
 EVENTS_OFF = "off"
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # of all workers: where they count, by the library's own name
 EventWeights = Annotated[
     dict[
         Annotated[str, Field(pattern=f"^({'|'.join(DEFAULT_EVENT_WEIGHTS)})$")],

@@ -121,6 +121,23 @@ def test_a_worker_that_dies_is_replaced_and_counts_go_on(models):
         assert "cml_requests_total" in running.get("/metrics").text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_share_what_is_imported(models):
+    """Each began anew before, and had the interpreter and all libraries for itself."""
+    import psutil
+
+    def private(pid):
+        return psutil.Process(pid).memory_full_info().uss
+
+    with server(models) as alone:
+        whole = private(alone.process.pid)
+    with server(models, "--workers", "2") as running:
+        running.wait_for_starts(2)
+        workers = [private(child.pid) for child in psutil.Process(running.process.pid).children()]
+    assert len(workers) == 2
+    assert max(workers) < 0.65 * whole
+
+
 def test_a_head_that_never_ends_is_cut_off_and_costs_others_nothing(models):
     with server(models, CML_SERVICE_HEADER_TIMEOUT="0.5", CML_SERVICE_BODY_TIMEOUT="0.5") as running:
         with socket.create_connection(("127.0.0.1", running.port), timeout=10) as half:

@@ -14,8 +14,8 @@ from cml.registry import Registry
 from service.answers import Answers
 from service.app import create_app
 from service.experiments import variant_of
-from service.metrics import SHARED_DIRECTORY, Metrics
-from service.settings import Settings
+from service.metrics import Metrics
+from service.settings import SHARED_METRICS, Settings
 from tests.service.conftest import ids, refused
 from tests.service.worlds import content, publish
 
@@ -367,7 +367,7 @@ def test_every_route_and_metric_and_problem_is_documented(document, client):
 
 
 def test_the_files_of_shared_metrics_have_their_blocks_before_anything_is_counted(tmp_path, monkeypatch):
-    monkeypatch.setenv(SHARED_DIRECTORY, str(tmp_path))
+    monkeypatch.setenv(SHARED_METRICS, str(tmp_path))
     Metrics()
     files = sorted(tmp_path.iterdir())
     assert [file.name.rpartition("_")[0] for file in files] == ["counter", "gauge_livemax", "histogram"]
