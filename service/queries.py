@@ -14,7 +14,7 @@ from service.errors import describe, invalid
 _IDS = "May be repeated."
 
 
-def list_options(
+async def list_options(
     k: Annotated[int | None, Query(ge=1, description="Length of the list.", examples=[10])] = None,
     cursor: Annotated[str | None, Query(max_length=400, description="`next` of the page before.")] = None,
     exclude_seen: Annotated[bool, Query(description="Leave out the user's own items.")] = True,
@@ -37,7 +37,10 @@ def list_options(
     ] = None,
     explain: Annotated[int | None, Query(ge=0, le=10, description="Reasons for each item.")] = None,
 ) -> ListOptions:
-    """The options of any list. Raises Problem 422."""
+    """The options of any list. Raises Problem 422.
+
+    Waits for nothing, and is a coroutine all the same: to call a plain function the framework would wake a thread.
+    """
     given = {
         "k": k,
         "cursor": cursor,

@@ -394,3 +394,16 @@ def test_a_store_that_does_not_answer_has_not_been_seen(serve, models):
     (models / "events.db").unlink()
     client.post("/v1/admin/reload")
     assert seen_at(client) == before
+
+
+def test_no_request_waits_for_a_thread_to_read_its_options(serve, monkeypatch):
+    """The framework calls plain functions in a thread: dependencies have to be coroutines."""
+
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("a thread was asked for")
+
+    client = serve()
+    monkeypatch.setattr("fastapi.dependencies.utils.run_in_threadpool", refuse)
+    monkeypatch.setattr("fastapi.routing.run_in_threadpool", refuse)
+    for path in ("/v1/users/ann/recommendations?k=3&explain=1", "/v1/items?title=a", "/v1/lists/popular?k=2"):
+        assert client.get(path).status_code == 200, path
