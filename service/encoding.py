@@ -15,7 +15,7 @@ from cml.answers import Because, Neighbour, Recommendations
 from cml.artifact import Artifact
 from cml.snapshot import Snapshot
 
-_MOST_FRAGMENTS = 200_000  # items kept encoded per version; beyond it all are forgotten and encoded again
+_MOST_FRAGMENTS = 65_536  # items kept encoded per version; beyond it all are forgotten and encoded again
 
 
 class EncodedList(NamedTuple):
