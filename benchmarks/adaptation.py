@@ -5,7 +5,8 @@
 The target is a part of the catalogue that differs from the rest: the films of `GENRES` where the item table has genres,
 else a community of tags. No interaction of a target item is trained on; its users' likes of it are what is judged. The
 share of tf-idf profiles (`features.taste`) is chosen on source items that resemble the target, held out in a training
-of their own; every other setting is the default. Results go to benchmarks/results/adaptation-NAME.json.
+of their own, and where the choice is 0 there are no rows with profiles; one row takes every setting as it comes.
+Results go to benchmarks/results/adaptation-NAME.json.
 """
 
 from __future__ import annotations
@@ -50,13 +51,14 @@ COMMUNITIES = 6
 METRICS = ("recall@50", "ndcg@10")
 TASTES = (0.0, 0.5, 1.0, 3.0)
 RESEMBLING = 0.2  # of the source items, to choose the share of profiles on
-ROWS: Mapping[str, tuple[str, bool]] = {  # alignment, with the chosen share of profiles
-    "source only": ("none", False),
-    "CORAL": ("coral", False),
-    "WDGRL": ("wdgrl", False),
-    "profiles": ("none", True),
-    "profiles, CORAL": ("coral", True),
-    "profiles, WDGRL": ("wdgrl", True),
+ROWS: Mapping[str, tuple[str, str]] = {  # alignment, which share of profiles
+    "source only": ("none", "no"),
+    "CORAL": ("coral", "no"),
+    "WDGRL": ("wdgrl", "no"),
+    "profiles": ("none", "chosen"),
+    "profiles, CORAL": ("coral", "chosen"),
+    "profiles, WDGRL": ("wdgrl", "chosen"),
+    "as it comes": ("wdgrl", "default"),
 }
 Values = dict[str, NDArray[np.float64]]
 
@@ -96,8 +98,9 @@ class World:
 
     def judged(self, name: str, taste: float) -> tuple[Values, dict[str, Any]]:
         """The lists of one row: (values a user among the target alone and among all, diagnostics)."""
-        alignment, profiles = ROWS[name]
-        changes = {"alignment": alignment, "taste": taste if profiles else 0.0}
+        alignment, share = ROWS[name]
+        shares = {"no": 0.0, "chosen": taste, "default": self.config.features.taste}
+        changes = {"alignment": alignment, "taste": shares[share]}
         features = self.config.features.model_copy(update=changes)
         found = adapted(
             EncodedFeatures(self.features.encoder, self.features.rows, features),
@@ -165,7 +168,7 @@ def measured(directory: Path, given: argparse.Namespace) -> Iterator[dict[str, A
     for seed in range(given.seeds):
         world = World.of(data, catalogue, target, config.model_copy(update={"seed": seed}))
         rows = {"random": (world.random(np.random.default_rng(seed)), {}), "tf-idf": (world.tfidf(), {})}
-        for name in ROWS:
+        for name in (name for name, (_, share) in ROWS.items() if taste or share != "chosen"):
             rows[name] = world.judged(name, taste)
             print(f"seed {seed}: {name}: {_means(rows[name][0])} {rows[name][1]}", flush=True)
         seeds.append(rows)

@@ -81,6 +81,7 @@ def adapted(
             source,
             places[known],
             target,
+            space.users.numpy(),
             alignment_of(settings, vectors.shape[1], randomness),
             AdaptationSettings(
                 steps=settings.adaptation_steps, shrinkage=settings.penalty, keep=settings.keep

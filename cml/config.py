@@ -167,7 +167,7 @@ class FeatureConfig(ExtractorConfig):
     alignment_weight: NonNegativeFloat = 1.0
     critic_steps: PositiveInt = 5  # of WDGRL, before each step of the extractor
     adaptation_steps: PositiveInt = 300
-    keep: NonNegativeFloat = 3.0  # what it costs to change how the target's items lie to each other
+    keep: NonNegativeFloat = 300.0  # what it costs to change how users judge the target's items [ADAPT-1]
     taste: NonNegativeFloat = 0.5  # with a target catalogue: share of users' tf-idf profiles in source places
 
 

@@ -1,7 +1,8 @@
 """An extractor adapted to a second catalogue: its places hold for the source and cannot be told from the target's.
 
 The source's items have interactions, hence places; the target's have features alone. Training begins with the
-extractor that the source taught and goes on with [WDGRL-4], the feature loss [CML-3] as its task.
+extractor that the source taught and goes on with [WDGRL-4], the feature loss [CML-3] as its task. The target's items
+may move as far as the users' lists of them stay what they were [ADAPT-1].
 """
 
 from __future__ import annotations
@@ -37,14 +38,16 @@ class AdaptationSettings:
 
     learning_rate: in typical components of a source place, at the start; it falls to zero.
     shrinkage: a squared weight costs this much beside a source item's squared error, divided by the number of
-    source items, as in a ridge regression. keep: what it costs to change how the target's items lie to each other.
+    source items, as in a ridge regression. keep: what it costs to change how users judge the target's items.
+    users: drawn for that in each step.
     """
 
     steps: int = 300
     batch_size: int = 128
-    learning_rate: float = 0.002
+    learning_rate: float = 0.004
     shrinkage: float = 1.0
-    keep: float = 3.0
+    keep: float = 300.0
+    users: int = 256
     record_every: int = 50
 
 
@@ -57,6 +60,7 @@ def adapt(
     source: SparseRows,
     places: NDArray[np.float32],
     target: SparseRows,
+    users: NDArray[np.float32],
     alignment: Alignment,
     settings: AdaptationSettings,
     *,
@@ -65,12 +69,14 @@ def adapt(
     """The adapted extractor, and what its training said every `record_every` steps and at the end.
 
     start: fitted on the source; its length and radius are kept. source: encoded items with `places` (n, dim);
-    target: encoded items without. Both by the same encoder, without empty rows. The same generator state gives
-    the same extractor. Raises TrainingError with fewer than 2 items on a side, and when a loss is not finite.
+    target: encoded items without. Both by the same encoder, without empty rows. users: (n_users, dim) vectors of
+    those who taught the source. The same generator state gives the same extractor. Raises TrainingError with
+    fewer than 2 items on a side, and when a loss is not finite.
     """
     _check(source, places, target)
     network = TrainedExtractor(start)
     wanted, before = torch.from_numpy(np.ascontiguousarray(places)), torch.from_numpy(start(target))
+    judges = torch.from_numpy(np.ascontiguousarray(users))
     scale = wanted.square().sum(1).mean()
     component = (scale / wanted.shape[1]).sqrt().item()
     rate = settings.learning_rate * component
@@ -83,13 +89,14 @@ def adapt(
     for step, (of_source, of_target) in enumerate(islice(draws, settings.steps), start=1):
         raw_source, raw_target = network(source, of_source), network(target, of_target)
         on_source, on_target = network.bounded(raw_source), network.bounded(raw_target)
+        some = judges[torch.randint(len(judges), (settings.users,), generator=randomness)]
         features = on_source / component, on_target / component  # that vary by about 1
         alignment.learn(*(rows.detach() for rows in features))
         losses = {
             "task": (raw_source - wanted[of_source]).square().sum(1).mean() / scale
             + settings.shrinkage / len(source) * network.squares() / scale,
             "alignment": alignment.loss(*features, (step - 1) / settings.steps),
-            "kept": settings.keep * changed_neighbourhoods(on_target, before[of_target]),
+            "kept": settings.keep * changed_lists(on_target, before[of_target], some).mean(),
         }
         for (
             group
@@ -104,13 +111,14 @@ def adapt(
     return network.extractor(), history
 
 
-def changed_neighbourhoods(places: Tensor, before: Tensor) -> Tensor:
-    """Mean squared change of the cosine between two different rows, times their number, a scalar.
+def changed_lists(places: Tensor, before: Tensor, users: Tensor) -> Tensor:
+    """[ADAPT-1] 1 - the correlation of each user's scores for the rows, now and before, in [0, 2].
 
-    places, before: (n, dim), n at least 2. A turn of all rows together, or a longer row, costs nothing.
+    places, before: (n, dim), n at least 2. users: (m, dim). Returns (m,). What lifts all scores of a user, or
+    spreads them, costs nothing; nor does anything for a user whose scores are all the same, now and before.
     """
-    change = _cosines(places) - _cosines(before)
-    return change.square().sum() / (len(places) - 1)
+    change = _standardised(users @ places.T) - _standardised(users @ before.T)
+    return change.square().sum(1) / 2
 
 
 class TrainedExtractor:
@@ -170,9 +178,10 @@ def _parameter(array: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.array(array, dtype=np.float32)).requires_grad_()
 
 
-def _cosines(rows: Tensor) -> Tensor:
-    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return unit @ unit.T
+def _standardised(scores: Tensor) -> Tensor:
+    """Each row with mean 0 and length 1, so that the product of two rows is their correlation."""
+    centred = scores - scores.mean(dim=1, keepdim=True)
+    return centred / centred.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def _batches(count: int, batch: int, randomness: torch.Generator) -> Iterator[Tensor]:

@@ -7,13 +7,14 @@ def cosine(a, b):
     return float(a @ b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
 
 
-def changed_neighbourhoods(places, before):
-    n, total = len(places), 0.0
-    for a in range(n):
-        for b in range(n):
-            if a != b:
-                total += (cosine(places[a], places[b]) - cosine(before[a], before[b])) ** 2
-    return total / (n - 1)
+def changed_lists(places, before, users):
+    """1 - Pearson's correlation, a user at a time; 0 for users who judge everything alike."""
+    found = []
+    for user in users:
+        now, then = ([float(user @ place) for place in each] for each in (places, before))
+        constant = len(set(now)) == len(set(then)) == 1
+        found.append(0.0 if constant else 1 - float(np.corrcoef(now, then)[0, 1]))
+    return found
 
 
 def neighbour_overlap(features, places, k):
