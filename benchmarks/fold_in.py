@@ -4,8 +4,9 @@
 
 A share of the users is held out of training entirely. A model without them places each by `cml.fold_in` from the
 user's training pairs; a model of everybody knows the same users from the same pairs. Both rank all items that the
-user has not seen, and are judged on the same test pairs; the interval is a bootstrap over these users. Seeds draw
-users and start of training. Results go to benchmarks/results/fold-in-NAME.json.
+user has not seen, and are judged on the same test pairs; the interval is a bootstrap over these users. Then only a few
+pairs of each stranger are known, and told is what the mean user as their prior is worth. Seeds draw users, their few
+pairs and the start of training. Results go to benchmarks/results/fold-in-NAME.json.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from cml.pipeline import validation
 from cml.training.trainer import Fit, fit
 
 METRICS = ("recall@50", "ndcg@10")
+FEW = (1, 2, 3, 5, 10)  # pairs of a stranger
+
+Likes = list[NDArray[np.integer]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "settings": given.set,
             "seeds": seeds,
             "ratio": {name: round(mean(row["ratio"][name] for row in seeds), 4) for name in METRICS},
+            "few": {n: _mean_of([row["few"][n] for row in seeds]) for n in FEW},
         }
         origin = birthplace("benchmarks.fold_in", words, given.data)
         print(
@@ -74,8 +79,9 @@ def measured(parts: Parts, given: argparse.Namespace) -> Iterator[dict[str, Any]
         valid = parts.valid.over(parts.train.users, parts.train.items)
         others, chooses = (part.take(~np.isin(part.user_rows, strangers)) for part in (parts.train, valid))
         found = learned(others, chooses, config)  # the vocabularies stay, so rows mean the same
-        points = folded_in(found, parts.train.positives(), judged.user_rows)
-        folded = _judged(points, found.space.items, judged)
+        fold_in = folding(found, np.unique(others.user_rows))
+        likes = likes_of(parts.train.positives(), judged.user_rows)
+        folded = _judged(_points(fold_in, likes), found.space.items, judged)
         gap = compare(folded, trained, np.random.default_rng(0))
         yield {
             "seed": seed,
@@ -84,7 +90,24 @@ def measured(parts: Parts, given: argparse.Namespace) -> Iterator[dict[str, Any]
             "folded_in": {name: round(folded.metrics()[name], 5) for name in METRICS},
             "ratio": {name: round(folded.metrics()[name] / trained.metrics()[name], 4) for name in METRICS},
             "gap": {name: [round(value, 5) for value in (gap[name].low, gap[name].high)] for name in METRICS},
+            "few": few(found, fold_in, likes, judged, np.random.default_rng(seed)),
         }
+
+
+def few(
+    found: Fit, fold_in: FoldIn, likes: Likes, judged: HeldOut, rng: np.random.Generator
+) -> dict[int, dict[str, dict[str, float]]]:
+    """By number of pairs that are known of a stranger: lists with the mean user as prior, and without one."""
+    likes = [rng.permutation(rows) for rows in likes]
+    kinds = {"mean user": fold_in, "none": folding(found)}
+    told: dict[int, dict[str, dict[str, float]]] = {}
+    for n in FEW:
+        told[n] = {}
+        for name, place in kinds.items():
+            points = _points(place, [np.sort(rows[:n]) for rows in likes])
+            metrics = _judged(points, found.space.items, judged).metrics()
+            told[n][name] = {metric: round(metrics[metric], 5) for metric in METRICS}
+    return told
 
 
 def held_out_users(train: Dataset, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -97,15 +120,30 @@ def learned(train: Dataset, valid: Dataset, config: RunConfig) -> Fit:
     return fit(train, config, validate=validation(train, valid, config))
 
 
-def folded_in(found: Fit, positives: csr_array, user_rows: NDArray[np.integer]) -> torch.Tensor:
-    """Points (len(user_rows), dim) from each user's liked items alone, as a service of this model places them."""
-    temperature = found.config.train.temperature
+def folding(found: Fit, learned_from: NDArray[np.integer] | None = None) -> FoldIn:
+    """What places strangers, as a service of this model does; without the rows of those who taught it no mean user."""
+    temperature, space = found.config.train.temperature, found.space
     assert temperature is not None  # decided by training where it was left open
-    place = FoldIn(
-        found.space.items.numpy(), temperature=temperature, radius=float(found.space.radius or 1.0)
-    )
-    liked = (positives.indices[positives.indptr[row] : positives.indptr[row + 1]] for row in user_rows)
-    return torch.from_numpy(np.stack([place.point(rows) for rows in liked]))
+    mean_user = None if learned_from is None else space.users.numpy()[learned_from].mean(axis=0)
+    radius = float(space.radius or 1.0)
+    return FoldIn(space.items.numpy(), temperature=temperature, radius=radius, mean_user=mean_user)
+
+
+def likes_of(positives: csr_array, user_rows: NDArray[np.integer]) -> Likes:
+    """Each user's liked items."""
+    return [positives.indices[positives.indptr[row] : positives.indptr[row + 1]] for row in user_rows]
+
+
+def _points(fold_in: FoldIn, likes: Likes) -> torch.Tensor:
+    """Points (n, dim) from liked items alone."""
+    return torch.from_numpy(np.stack([fold_in.point(rows) for rows in likes]))
+
+
+def _mean_of(rows: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Of the same metrics of several seeds."""
+    return {
+        kind: {name: round(mean(row[kind][name] for row in rows), 4) for name in METRICS} for kind in rows[0]
+    }
 
 
 def _of_users(held_out: HeldOut, users: NDArray[np.int64]) -> HeldOut:

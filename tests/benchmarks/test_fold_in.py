@@ -44,3 +44,7 @@ def test_the_record_holds_both_kinds_of_lists_for_the_same_users(tmp_path: Path)
         assert row["ratio"]["ndcg@10"] == pytest.approx(
             row["folded_in"]["ndcg@10"] / row["trained"]["ndcg@10"], abs=1e-3
         )
+    for few in (found["few"], found["seeds"][1]["few"]):
+        assert list(few) == ["1", "2", "3", "5", "10"]
+        assert all(0 <= few[n][kind]["recall@50"] <= 1 for n in few for kind in ("mean user", "none"))
+        assert few["1"]["mean user"] != few["1"]["none"]

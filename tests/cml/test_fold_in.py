@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from cml.fold_in import FoldIn, Liked, Negatives, Prior, recency_weights, smooth_warp_gradient
+from cml.fold_in import (
+    MEAN_USER_LIKES,
+    FoldIn,
+    Liked,
+    Negatives,
+    Prior,
+    recency_weights,
+    smooth_warp_gradient,
+)
 from tests.cml.small_models import points
 from tests.reference.lists import smooth_warp_loss
 
@@ -163,6 +171,45 @@ def test_with_a_prior_the_point_is_the_best_one_for_likes_and_prior_together(ite
     near /= np.maximum(1, np.linalg.norm(near, axis=1, keepdims=True))
     assert np.linalg.norm(point) <= 1 + 1e-6
     assert loss(point) < min(map(loss, (*others, *near, fold.point(np.array(liked)), place))) + 0.01
+
+
+@pytest.mark.parametrize(
+    ("weights", "effective"), [([1, 1, 1], 3), ([1e-4] * 3, 3), ([1, 1, 1e-9], 2), ([1, 1, 2], 16 / 6)]
+)
+def test_without_a_prior_the_mean_user_is_one_whatever_the_unit_of_the_weights(items, weights, effective):
+    liked, weights = np.array([4, 17, 33]), np.array(weights)
+    mean = np.array([0.2, -0.5, 0.3, 0.1, -0.4, 0.2], np.float32)
+    told = Prior(mean, MEAN_USER_LIKES * weights.sum() / effective)
+    point = FoldIn(items, temperature=T, radius=1.0, mean_user=mean).point(liked, weights)
+    np.testing.assert_allclose(
+        point, FoldIn(items, temperature=T, radius=1.0).point(liked, weights, prior=told), atol=1e-6
+    )
+
+
+def test_the_less_is_known_the_nearer_to_the_mean_user(items):
+    items[:20] = items[0] + 0.01 * items[20:40]  # of one kind
+    mean = -items[0] / 2
+    fold = FoldIn(items, temperature=T, radius=1.0, mean_user=mean)
+    plain = FoldIn(items, temperature=T, radius=1.0)
+    gaps = [float(np.linalg.norm(fold.point(np.arange(n)) - mean)) for n in (1, 2, 4, 8)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] < gaps[-1] / 2
+    features = Prior(items[7], 2.0)
+    np.testing.assert_array_equal(
+        fold.point(np.arange(3), prior=features), plain.point(np.arange(3), prior=features)
+    )
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.1])
+def test_the_mean_user_is_the_rest_of_a_prior_that_says_little(items, unit):
+    mean, place = points(2, 6, np.random.default_rng(4))
+    told, liked = 0.4 * MEAN_USER_LIKES * unit, np.array([5, 40])
+    point = FoldIn(items, temperature=T, radius=1.0, mean_user=mean).point(
+        liked, np.full(2, unit), prior=Prior(place, told)
+    )
+    together = Prior(0.4 * place + 0.6 * mean, MEAN_USER_LIKES * unit)
+    expected = FoldIn(items, temperature=T, radius=1.0).point(liked, np.full(2, unit), prior=together)
+    np.testing.assert_allclose(point, expected, atol=1e-6)
 
 
 def test_a_prior_counts_as_so_many_likes_of_weight_one(items):

@@ -304,7 +304,7 @@ def test_a_session_is_answered_from_its_likes_and_dislikes(client):
         "/v1/recommendations", json={"liked": [{"item_id": "i7"}, {"item_id": "nope"}], "k": 2}
     )
     assert answer.json()["strategy"] == "session"
-    assert ids(answer) == ["i6", "i5"]
+    assert ids(answer) == ["i5", "i6"]
     assert answer.json()["skipped"] == ["nope"]
     disliking = {"liked": [{"item_id": "i7"}], "disliked": [{"item_id": "i6", "weight": 2}], "k": 2}
     assert "i6" not in ids(client.post("/v1/recommendations", json=disliking))
