@@ -33,6 +33,7 @@ from cml.data.dataset import Dataset
 from cml.data.reading import read_interactions
 from cml.pipeline import content, validation
 from cml.retraining.learning import warm_start, warmed
+from cml.retraining.warm import as_soft
 from cml.training.history import Epoch
 from cml.training.search_space import changed
 from cml.training.space import Space
@@ -92,8 +93,9 @@ def measured(directory: Path, given: argparse.Namespace) -> Iterator[dict[str, A
             known, later = until(data, learned), between(data, learned, following)
             validate = validation(known, later.over(known.users, known.items), config)
             cold = run(known, config, validate)
-            warm = run(known, warmed(config), validate, partial(warm_start, version, known, config, None))
-            version = content(known, warm.fit.space, config, {})
+            gentle = warmed(as_soft(version, config))
+            warm = run(known, gentle, validate, partial(warm_start, version, known, config, None))
+            version = content(known, warm.fit.space, warm.fit.config, {})
             yield {"seed": seed, "pairs": len(known), "metric": config.train.metric, **compared(cold, warm)}
 
 
