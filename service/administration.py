@@ -70,9 +70,8 @@ class Administration:
     def _told(self) -> Iterator[None]:
         """What the registry refuses as a Problem, and that it does not answer as another."""
         try:
-            if (
-                self._store.is_ready and not self._registry.versions()
-            ):  # a directory that is gone says nothing
+            # A directory that is gone says nothing.
+            if self._store.is_ready and not self._registry.versions():
                 raise StorageError(
                     f"{self._registry.place}: the registry cannot be reached: it has no versions, and one is in use "
                     "here; check what is mounted there"

@@ -109,11 +109,6 @@ class Settings(BaseModel):
                 " --allow-without-keys"
             )
 
-    def to_environment(self) -> dict[str, str]:
-        """The variables from which `load` makes the same settings again, in another process."""
-        values = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        return {PREFIX + name.upper(): _as_text(value) for name, value in values.items()}
-
 
 def load(environment: Mapping[str, str] = os.environ, file: Path | None = None, **flags: Any) -> Settings:
     """Settings from all sources; flags that are None do not count. Raises ConfigError naming the source."""
@@ -152,10 +147,6 @@ def _parse(name: str, text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{PREFIX}{name.upper()}={text}: not valid JSON: {error}") from None
-
-
-def _as_text(value: Any) -> str:
-    return orjson.dumps(value).decode() if isinstance(value, list | dict) else str(value)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

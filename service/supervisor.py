@@ -17,9 +17,8 @@ def supervise(settings: Settings, listener: socket.socket) -> int:
     logs.configure(settings.log_level)
     with tempfile.TemporaryDirectory(prefix="cml-metrics-", dir=_in_memory()) as metrics:
         os.environ[SHARED_METRICS] = metrics
-        from service.workers import (
-            Workers,
-        )  # only now: the metrics' library reads the variable when it is imported
+        # Only now: the metrics' library reads the variable when it is imported.
+        from service.workers import Workers
 
         return Workers(settings, listener).run()
 
