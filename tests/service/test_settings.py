@@ -51,18 +51,6 @@ def test_bad_settings_are_refused_by_name(environment, complaint):
         load(environment)
 
 
-def test_settings_travel_to_workers_through_the_environment(tmp_path):
-    settings = Settings(
-        models=tmp_path,
-        port=1,
-        verify=False,
-        cors_origins=("https://a",),
-        event_weights={"view": 0.5},
-        rate_limit=2.5,
-    )
-    assert load(settings.to_environment()) == settings
-
-
 def test_events_live_beside_the_models_unless_told_otherwise(tmp_path):
     assert Settings(models=tmp_path).events_url == f"sqlite:///{tmp_path}/events.db"
     assert Settings(models=tmp_path, events="off").events_url is None
