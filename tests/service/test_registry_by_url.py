@@ -120,8 +120,6 @@ def test_a_registry_by_url_needs_to_be_told_where_events_are(url):
         _ = Settings(models=url).events_url
     assert Settings(models=url, events="off").events_url is None
     assert load({"CML_SERVICE_MODELS": f"{url}/"}).models == url
-    environment = Settings(models=url, events="off").to_environment()
-    assert load(environment).models == url
     assert load({"CML_SERVICE_MODELS": "some/folder"}).models == Path("some/folder")
 
 
