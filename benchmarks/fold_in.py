@@ -124,9 +124,9 @@ def folding(found: Fit, learned_from: NDArray[np.integer] | None = None) -> Fold
     """What places strangers, as a service of this model does; without the rows of those who taught it no mean user."""
     temperature, space = found.config.train.temperature, found.space
     assert temperature is not None  # decided by training where it was left open
-    mean_user = None if learned_from is None else space.users.numpy()[learned_from].mean(axis=0)
+    users = None if learned_from is None else space.users.numpy()[learned_from]
     radius = float(space.radius or 1.0)
-    return FoldIn(space.items.numpy(), temperature=temperature, radius=radius, mean_user=mean_user)
+    return FoldIn(space.items.numpy(), temperature=temperature, radius=radius, users=users)
 
 
 def likes_of(positives: csr_array, user_rows: NDArray[np.integer]) -> Likes:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 POOL = 512  # items that stand for the catalogue; more gain nothing measurable
+USERS = 4096  # that stand for all where their mean is wanted
 STEPS = 3  # gradient steps; more gain nothing measurable
 HALF_LIFE = 30 * 86400.0  # seconds
 MEAN_USER_LIKES = 1.5  # likes that the mean user counts as in the place of one of whom little is known
@@ -67,8 +68,8 @@ class FoldIn:
     """Places users among items that do not move.
 
     An even sample of at most `pool` items stands for the catalogue; its vectors are copied once so that a
-    point costs well under a millisecond. `mean_user` (dim,) is what draws them as far as no other
-    prior does [FOLD-1].
+    point costs well under a millisecond. users: (n_users, dim) vectors of those known from training, whose mean
+    draws them as far as no other prior does [FOLD-1]; None: nothing does.
     """
 
     def __init__(
@@ -77,18 +78,17 @@ class FoldIn:
         *,
         temperature: float,
         radius: float,
-        mean_user: NDArray[np.float32] | None = None,
+        users: NDArray[np.float32] | None = None,
         pool: int = POOL,
     ) -> None:
         self._n_items = len(item_vectors)
-        self._mean_user = mean_user
+        # Evenly spaced rows, not random ones: every process that serves a version gives the same answer.
+        known = None if users is None else users[_evenly_spaced(len(users), USERS)]
+        self._mean_user = None if known is None or not len(known) else known.mean(axis=0)
         self._vectors_of: Callable[[NDArray[np.integer]], NDArray[np.float32]] = item_vectors.__getitem__
         self._temperature = temperature
         self._radius = radius
-        # Evenly spaced rows, not random ones: every process that serves a version gives the same answer.
-        self._pool_rows = np.unique(
-            np.linspace(0, self._n_items - 1, min(pool, self._n_items)).astype(np.int64)
-        )
+        self._pool_rows = _evenly_spaced(self._n_items, pool)
         sample = np.ascontiguousarray(item_vectors[self._pool_rows])
         self._pool = Negatives.of(sample, np.zeros(len(sample)), temperature)
 
@@ -225,6 +225,11 @@ def recency_weights(times: NDArray[np.floating], half_life: float = HALF_LIFE) -
     ages = np.where(known, times, 0.0) / half_life
     latest = ages[known].max() if known.any() else 0.0
     return np.where(known, np.exp2(ages - latest), 1.0)
+
+
+def _evenly_spaced(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n rows, ascending."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(np.int64))
 
 
 def _largest(values: NDArray[np.float32]) -> np.float32:

@@ -20,7 +20,6 @@ from cml.storage.place import Place
 from cml.vocabulary import UNKNOWN_ROW
 
 TEMPERATURE = 0.3  # of the fold-in where the config does not say what the model was trained with
-USERS = 4096  # that stand for all where their mean is wanted; more change nothing measurable
 
 
 class Order(NamedTuple):
@@ -66,9 +65,7 @@ class Made:
         items, radius = self._artifact.item_vectors, self._artifact.manifest.radius
         if radius is None:  # no ball: strangers stay as near to the centre as the items do
             radius = float(np.linalg.norm(items, axis=1).max())
-        return FoldIn(
-            items, temperature=temperature, radius=radius, mean_user=_mean(self._artifact.user_vectors)
-        )
+        return FoldIn(items, temperature=temperature, radius=radius, users=self._artifact.user_vectors)
 
     @cached_property
     def orders(self) -> dict[str, Order]:
@@ -208,12 +205,6 @@ class Snapshot:
     def _history(self, user_row: int) -> slice:
         indptr = self.artifact.seen_indptr
         return slice(int(indptr[user_row]), int(indptr[user_row + 1]))
-
-
-def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean (dim,) of vectors (n, dim), or of evenly spaced ones of many."""
-    rows = np.unique(np.linspace(0, len(vectors) - 1, min(USERS, len(vectors))).astype(np.int64))
-    return vectors[rows].mean(axis=0)
 
 
 def load_snapshot(models: Place, version: str | None = None) -> Snapshot:

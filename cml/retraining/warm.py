@@ -102,8 +102,8 @@ def _place(
 ) -> None:
     """Give vectors to what is new, in place: users by known items, items by those users, then the other users."""
     positives = data.positives()
-    mean_user = space.users[torch.from_numpy(known_users)].mean(0).numpy() if known_users.any() else None
-    _fold_in(space, positives, config, ~known_users, known_items, mean_user)
+    taught = space.users[torch.from_numpy(known_users)].numpy()
+    _fold_in(space, positives, config, ~known_users, known_items, taught)
     placed = torch.linalg.vector_norm(space.users, dim=1).numpy() > 0
     new = np.flatnonzero(~known_items)
     prior = space.items[torch.from_numpy(known_items)].mean(0)
@@ -115,7 +115,7 @@ def _place(
         prior,
         float(lengths.mean()),
     )
-    _fold_in(space, positives, config, ~placed, np.ones(len(known_items), dtype=bool), mean_user)
+    _fold_in(space, positives, config, ~placed, np.ones(len(known_items), dtype=bool), taught)
 
 
 def places_of_items(likers: csr_array, users: Tensor, placed: Tensor, prior: Tensor, length: float) -> Tensor:
@@ -135,9 +135,12 @@ def _fold_in(
     config: RunConfig,
     wanted: NDArray[np.bool_],
     usable: NDArray[np.bool_],
-    mean_user: NDArray[np.float32] | None,
+    taught: NDArray[np.float32],
 ) -> None:
-    """Place the wanted users among the usable items they like, in place; others stay where they are."""
+    """Place the wanted users among the usable items they like, in place; others stay where they are.
+
+    taught: (n, dim) vectors of the users whom the version knows.
+    """
     temperature = resolved(config, *positives.shape, positives.nnz).train.temperature
     assert temperature is not None
     rows = np.flatnonzero(wanted & (np.diff(positives.indptr) > 0))
@@ -145,7 +148,7 @@ def _fold_in(
     at = np.flatnonzero(usable)
     place_of = np.full(len(usable), UNKNOWN_ROW)
     place_of[at] = np.arange(len(at))
-    fold_in = FoldIn(space.items.numpy()[at], temperature=temperature, radius=radius, mean_user=mean_user)
+    fold_in = FoldIn(space.items.numpy()[at], temperature=temperature, radius=radius, users=taught)
     for row in rows:
         span = slice(positives.indptr[row], positives.indptr[row + 1])
         items = place_of[positives.indices[span]]

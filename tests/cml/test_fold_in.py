@@ -180,7 +180,7 @@ def test_without_a_prior_the_mean_user_is_one_whatever_the_unit_of_the_weights(i
     liked, weights = np.array([4, 17, 33]), np.array(weights)
     mean = np.array([0.2, -0.5, 0.3, 0.1, -0.4, 0.2], np.float32)
     told = Prior(mean, MEAN_USER_LIKES * weights.sum() / effective)
-    point = FoldIn(items, temperature=T, radius=1.0, mean_user=mean).point(liked, weights)
+    point = FoldIn(items, temperature=T, radius=1.0, users=mean[None]).point(liked, weights)
     np.testing.assert_allclose(
         point, FoldIn(items, temperature=T, radius=1.0).point(liked, weights, prior=told), atol=1e-6
     )
@@ -189,7 +189,7 @@ def test_without_a_prior_the_mean_user_is_one_whatever_the_unit_of_the_weights(i
 def test_the_less_is_known_the_nearer_to_the_mean_user(items):
     items[:20] = items[0] + 0.01 * items[20:40]  # of one kind
     mean = -items[0] / 2
-    fold = FoldIn(items, temperature=T, radius=1.0, mean_user=mean)
+    fold = FoldIn(items, temperature=T, radius=1.0, users=mean[None])
     plain = FoldIn(items, temperature=T, radius=1.0)
     gaps = [float(np.linalg.norm(fold.point(np.arange(n)) - mean)) for n in (1, 2, 4, 8)]
     assert gaps == sorted(gaps)
@@ -204,7 +204,7 @@ def test_the_less_is_known_the_nearer_to_the_mean_user(items):
 def test_the_mean_user_is_the_rest_of_a_prior_that_says_little(items, unit):
     mean, place = points(2, 6, np.random.default_rng(4))
     told, liked = 0.4 * MEAN_USER_LIKES * unit, np.array([5, 40])
-    point = FoldIn(items, temperature=T, radius=1.0, mean_user=mean).point(
+    point = FoldIn(items, temperature=T, radius=1.0, users=mean[None]).point(
         liked, np.full(2, unit), prior=Prior(place, told)
     )
     together = Prior(0.4 * place + 0.6 * mean, MEAN_USER_LIKES * unit)

@@ -50,6 +50,8 @@ def test_another_dimension_or_radius_keeps_who_is_near_to_whom(
     assert space.users.shape[1] == space.items.shape[1] == dim
     before = torch.cdist(torch.from_numpy(CURRENT.user_vectors), torch.from_numpy(CURRENT.item_vectors))
     after = torch.cdist(space.users[1:].flip(0), space.items.flip(0)) / radius
-    correlation = np.corrcoef(before.flatten(), after.flatten())[0, 1]
-    assert correlation > (0.999 if dim >= 8 else 0.8)
+    if dim >= 8:
+        torch.testing.assert_close(after, before, rtol=0, atol=0.03)  # but for the noise in new dimensions
+    else:
+        assert np.corrcoef(before.flatten(), after.flatten())[0, 1] > 0.8
     assert float(torch.linalg.vector_norm(space.items, dim=1).max()) <= radius + 1e-5
